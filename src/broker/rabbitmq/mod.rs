@@ -1,0 +1,1 @@
+//! RabbitMQ, spoken to in AMQP 0-9-1.

@@ -1,0 +1,10 @@
+//! amqpost: an HTTP publishing gateway for `RabbitMQ`. A 202 is never lost, and the status is always
+//! true. ARCHITECTURE.md follows one message through the rooms of this crate.
+
+pub mod broker;
+pub mod chance;
+pub mod clock;
+pub mod domain;
+pub mod notify;
+pub mod relay;
+pub mod store;

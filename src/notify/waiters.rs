@@ -1,0 +1,137 @@
+//! Requests that wait for a final status.
+//!
+//! A waiter registers first and looks into the store second, so a commit in between is seen by one
+//! of the two. Nothing polls: a waiter costs nothing until its message's settlement is committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
+
+use crate::domain::RowId;
+use crate::store::{Audience, Settlement};
+
+/// Everybody who waits, by message.
+#[derive(Default)]
+pub struct Waiters {
+    waiting: Mutex<FxHashMap<RowId, Vec<(u64, oneshot::Sender<()>)>>>,
+    /// How many wait, so that a commit nobody waits for takes no lock.
+    count: AtomicUsize,
+    next: std::sync::atomic::AtomicU64,
+}
+
+/// One who waits. Dropping it ends the wait.
+pub struct Waiter {
+    all: Arc<Waiters>,
+    row: RowId,
+    number: u64,
+    told: oneshot::Receiver<()>,
+}
+
+impl Waiters {
+    /// Starts to wait for the message at `row`. Look into the store after this, not before.
+    #[must_use]
+    pub fn register(self: &Arc<Self>, row: RowId) -> Waiter {
+        let (tell, told) = oneshot::channel();
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = self.waiting.lock();
+        waiting.entry(row).or_default().push((number, tell));
+        self.count.fetch_add(1, Ordering::SeqCst);
+        drop(waiting);
+        Waiter {
+            all: Arc::clone(self),
+            row,
+            number,
+            told,
+        }
+    }
+}
+
+impl Waiter {
+    /// Returns when a final status of the message has been committed since [`Waiters::register`].
+    pub async fn settled(&mut self) {
+        // The sender is dropped only after it has told, or together with this waiter.
+        let _ = (&mut self.told).await;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut waiting = self.all.waiting.lock();
+        let Some(same) = waiting.get_mut(&self.row) else {
+            return;
+        };
+        let before = same.len();
+        same.retain(|(number, _)| *number != self.number);
+        self.all
+            .count
+            .fetch_sub(before - same.len(), Ordering::SeqCst);
+        if same.is_empty() {
+            waiting.remove(&self.row);
+        }
+    }
+}
+
+impl Audience for Waiters {
+    fn settled(&self, settled: &[Settlement]) {
+        // A waiter that registers after this look finds the commit, which came before, in the store.
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        for settlement in settled {
+            let Some(told) = waiting.remove(&settlement.id.row()) else {
+                continue;
+            };
+            self.count.fetch_sub(told.len(), Ordering::SeqCst);
+            for (_, tell) in told {
+                let _ = tell.send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, Status, WallTime};
+
+    fn settlement(row: u64) -> Settlement {
+        Settlement {
+            id: MessageId::from_parts(RowId::from_stored(row), 0),
+            status: Status::Confirmed,
+            reason: None,
+            attempts: 1,
+            duplicate_possible: false,
+            revision: 2,
+            settled_at: WallTime::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_for_a_message_are_told_and_nobody_else() {
+        let waiters = Arc::new(Waiters::default());
+        let mut first = waiters.register(RowId::from_stored(1));
+        let mut second = waiters.register(RowId::from_stored(1));
+        let other = waiters.register(RowId::from_stored(2));
+        waiters.settled(&[settlement(1)]);
+        first.settled().await;
+        second.settled().await;
+        assert_eq!(waiters.count.load(Ordering::SeqCst), 1);
+        drop(other);
+        assert_eq!(waiters.count.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn who_leaves_is_forgotten() {
+        let waiters = Arc::new(Waiters::default());
+        let row = RowId::from_stored(7);
+        let stays = waiters.register(row);
+        drop(waiters.register(row));
+        assert_eq!(waiters.waiting.lock()[&row].len(), 1);
+        drop(stays);
+        assert!(waiters.waiting.lock().is_empty());
+    }
+}
