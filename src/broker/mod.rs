@@ -98,7 +98,7 @@ pub trait Feed: Send + 'static {
 }
 
 /// Whether an exchange is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It exists.
     There,

@@ -4,7 +4,7 @@
 //! of the two. Nothing polls: a waiter costs nothing until its message's settlement is committed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -13,13 +13,16 @@ use tokio::sync::oneshot;
 use crate::domain::RowId;
 use crate::store::{Audience, Settlement};
 
+/// Those who wait for one message: each with a number, and the way to tell it.
+type Waiting = Vec<(u64, oneshot::Sender<()>)>;
+
 /// Everybody who waits, by message.
 #[derive(Default)]
 pub struct Waiters {
-    waiting: Mutex<FxHashMap<RowId, Vec<(u64, oneshot::Sender<()>)>>>,
+    waiting: Mutex<FxHashMap<RowId, Waiting>>,
     /// How many wait, so that a commit nobody waits for takes no lock.
     count: AtomicUsize,
-    next: std::sync::atomic::AtomicU64,
+    next: AtomicU64,
 }
 
 /// One who waits. Dropping it ends the wait.

@@ -1,9 +1,32 @@
 //! The only room that writes the store and drives the broker: admission, dispatch, settlement.
+//!
+//! A message takes one way: [`Relay::accept`] queues it for the journal, the journal's writer commits
+//! it and gives it to its lane's dispatch, the lane pulls and publishes it, its end is queued for the
+//! journal again, and after that commit it is told.
+
+pub mod dispatch;
+mod feeds;
+mod journal;
+mod lanes;
+mod prober;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::watch;
+
+pub use feeds::{LaneFeed, ProbationFeed};
+pub use journal::Budget;
+
+use crate::broker::Probe;
+use crate::domain::order::OrderKey;
 use crate::domain::{Draft, Message, Reason, WallTime};
-use crate::store::Record;
+use crate::store::{Audience, Record, StoreError, WriteStore};
+use journal::Journal;
+use lanes::Lanes;
+
+/// How often a stopping relay looks whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Why a message was not accepted. Nothing of it will be published, [`AcceptError::OutcomeUnknown`]
 /// apart.
@@ -57,28 +80,157 @@ pub struct Health {
     pub broker: BrokerHealth,
 }
 
-/// PLACEHOLDER
-pub struct Desk;
-impl Desk {
-    /// Accepts a message that has passed the rules; returns when it is safe in the store.
-    pub async fn accept(&self, _draft: Draft) -> Result<Arc<Message>, AcceptError> {
-        Err(AcceptError::Stopping)
+/// How a relay behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Lanes; at least one.
+    pub lanes: usize,
+    /// What may be pending.
+    pub budget: Budget,
+    /// How lanes dispatch.
+    pub dispatch: dispatch::Settings,
+}
+
+/// A handle to the relay; clones are the same relay.
+#[derive(Clone)]
+pub struct Relay {
+    journal: Arc<Journal>,
+    lanes: Arc<Lanes>,
+    survives_restart: bool,
+}
+
+/// The writer of the journal, to be run on a thread of its own.
+pub struct Writer {
+    journal: Arc<Journal>,
+    lanes: Arc<Lanes>,
+    store: Box<dyn WriteStore>,
+    audience: Arc<dyn Audience>,
+}
+
+impl Writer {
+    /// Writes until [`Relay::end`] was called and everything is written.
+    ///
+    /// # Errors
+    /// The store has failed, and the process must end with a failure.
+    pub fn run(mut self) -> Result<(), StoreError> {
+        self.journal
+            .write(&mut *self.store, &self.lanes, &*self.audience)
     }
+}
+
+impl Relay {
+    /// A relay that writes `store` and tells `audience` what is final, and its writer.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        store: impl WriteStore,
+        audience: Arc<dyn Audience>,
+    ) -> (Self, Writer) {
+        let survives_restart = store.survives_restart();
+        let journal = Arc::new(Journal::new(settings.budget));
+        let lanes = Arc::new(Lanes::new(settings.lanes, &settings.dispatch));
+        let relay = Self {
+            journal,
+            lanes,
+            survives_restart,
+        };
+        let writer = Writer {
+            journal: Arc::clone(&relay.journal),
+            lanes: Arc::clone(&relay.lanes),
+            store: Box::new(store),
+            audience,
+        };
+        (relay, writer)
+    }
+
+    /// Accepts a message that has passed the rules; returns when it is committed.
+    ///
+    /// # Errors
+    /// [`AcceptError`] says whether it can have been accepted all the same.
+    pub async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
+        self.journal.accept(draft).await
+    }
+
     /// How a message whose record says pending is getting on.
-    pub fn progress(&self, _record: &Record) -> Progress {
-        Progress::default()
+    #[must_use]
+    pub fn progress(&self, record: &Record) -> Progress {
+        let key = record
+            .ordering_key
+            .as_deref()
+            .unwrap_or(&record.routing_key);
+        self.lanes.progress(
+            OrderKey {
+                exchange: &record.exchange,
+                key,
+            },
+            record.id.row(),
+        )
     }
-    /// The state.
+
+    /// The state at this moment.
+    #[must_use]
     pub fn health(&self) -> Health {
         Health {
-            accepting: false,
-            pending_messages: 0,
-            broker: BrokerHealth {
-                lanes_up: 0,
-                lanes_blocked: 0,
-                lanes: 4,
-                reason: None,
-            },
+            accepting: !self.journal.is_closed(),
+            pending_messages: self.journal.pending_messages(),
+            broker: self.lanes.health(),
         }
+    }
+
+    /// What feeds each lane.
+    #[must_use]
+    pub fn lane_feeds(&self) -> Vec<LaneFeed> {
+        let feed = |lane| LaneFeed {
+            lanes: Arc::clone(&self.lanes),
+            journal: Arc::clone(&self.journal),
+            lane,
+            settled: Vec::new(),
+        };
+        (0..self.lanes.all().len()).map(feed).collect()
+    }
+
+    /// What feeds the probation lane.
+    #[must_use]
+    pub fn probation_feed(&self) -> ProbationFeed {
+        ProbationFeed {
+            lanes: Arc::clone(&self.lanes),
+            journal: Arc::clone(&self.journal),
+            lane: 0,
+            settled: Vec::new(),
+        }
+    }
+
+    /// Asks about exchanges until `stop` turns true.
+    pub async fn probe(self, probe: Arc<dyn Probe>, stop: watch::Receiver<bool>) {
+        prober::run(self.lanes, probe, stop).await;
+    }
+
+    /// Accepts nothing any more. Messages go on being published.
+    pub fn close(&self) {
+        self.journal.close();
+    }
+
+    /// Returns when a stop loses nothing: with a store that survives it, when nothing is in flight
+    /// (and nothing is handed over any more); with one that does not, when nothing is pending.
+    pub async fn drained(&self) {
+        if self.survives_restart {
+            self.lanes.halt();
+        }
+        while !self.is_drained() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        if self.survives_restart {
+            self.lanes.in_flight() == 0
+        } else {
+            self.journal.pending_messages() == 0
+        }
+    }
+
+    /// Lets the writer end once everything is written.
+    pub fn end(&self) {
+        self.journal.end();
     }
 }

@@ -1,0 +1,285 @@
+//! What one lane sends next, and what becomes of it: the pure core of the relay.
+//!
+//! Messages come in the order of acceptance ([`Dispatch::enqueue`]), are pulled by a lane
+//! ([`Dispatch::pull`]), and end ([`Dispatch::ended`]); nothing here knows a socket, a clock or a
+//! random source. What it guarantees:
+//!
+//! - messages of one order key are first handed over in the order in which they came, and after a
+//!   lost connection again in that order before newer ones (contract, section 2.5);
+//! - nothing is handed over while it is in flight, and every message ends in one settlement;
+//! - everything that must wait does so by one mechanism, a *held key* ([`holds`]): an exchange that is
+//!   being asked about, an order key with a suspect, an explicit ordering key after a nack. Other
+//!   keys pass;
+//! - a suspect leaves only through [`Dispatch::next_suspect`], alone.
+
+mod holds;
+mod outcomes;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use crate::broker::{Handover, Room};
+use crate::domain::{Event, Life, Message, Reason, RetrySchedule, RowId, WallTime};
+use holds::Holds;
+pub use outcomes::Ends;
+
+/// Places looked at in one pull, so that a long row of held messages delays nobody.
+const LOOKED_AT_MAX: usize = 4096;
+/// Exchanges that are remembered before those whose time is over are dropped.
+const KNOWN_EXCHANGES_MAX: usize = 4096;
+
+/// How a dispatch behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What happens after a nack.
+    pub retry: RetrySchedule,
+    /// How long it is believed that an exchange exists after the broker last showed it.
+    pub exchange_known: Duration,
+}
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub now: Instant,
+    /// The wall clock.
+    pub wall: WallTime,
+}
+
+/// Whether the lane publishes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Link {
+    /// It does not, and why.
+    Down(Reason),
+    /// It does.
+    Up,
+}
+
+/// A message that has left the row of fresh ones.
+struct Entry {
+    message: Arc<Message>,
+    life: Life,
+    /// Its place in the order, which it keeps.
+    place: u64,
+    /// Why it waits or was sent again.
+    reason: Option<Arc<Reason>>,
+    /// When it goes out again, if it waits for a time.
+    due: Option<Instant>,
+    /// To be tried alone.
+    suspect: bool,
+    /// Its outcome shall renew what is known of its exchange.
+    renews: bool,
+}
+
+/// See the module.
+pub struct Dispatch {
+    settings: Settings,
+    /// Never looked at, in the order of acceptance, which is the order of their ids.
+    fresh: VecDeque<Arc<Message>>,
+    /// Looked at before, by place: all of them come before everything fresh.
+    again: BTreeMap<u64, RowId>,
+    entries: FxHashMap<RowId, Entry>,
+    next_place: u64,
+    holds: Holds,
+    pauses: BTreeSet<(Instant, RowId)>,
+    /// To be tried alone, by place.
+    suspects: BTreeMap<u64, RowId>,
+    /// Exchanges that exist, and until when that is believed.
+    known: HashMap<Box<str>, Instant>,
+    /// Exchanges to ask about.
+    questions: Vec<Box<str>>,
+    in_flight: usize,
+    halted: bool,
+    link: Link,
+    blocked: Option<Reason>,
+}
+
+impl Dispatch {
+    /// A dispatch without messages, whose lane is `down`.
+    #[must_use]
+    pub fn new(settings: Settings, down: Reason) -> Self {
+        Self {
+            settings,
+            fresh: VecDeque::new(),
+            again: BTreeMap::new(),
+            entries: FxHashMap::default(),
+            next_place: 0,
+            holds: Holds::default(),
+            pauses: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+            known: HashMap::new(),
+            questions: Vec::new(),
+            in_flight: 0,
+            halted: false,
+            link: Link::Down(down),
+            blocked: None,
+        }
+    }
+
+    /// Adds messages, all newer than those before.
+    pub fn enqueue(&mut self, messages: impl IntoIterator<Item = Arc<Message>>) {
+        self.fresh.extend(messages);
+    }
+
+    /// Hands nothing over any more.
+    pub fn halt(&mut self) {
+        self.halted = true;
+    }
+
+    /// Messages that were handed over and have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// When [`Dispatch::pull`] may give more although nothing has happened.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pauses.first().map(|(due, _)| *due)
+    }
+
+    /// Appends what shall be published now, in order. True when it stopped early and wants to be
+    /// called again.
+    pub fn pull(&mut self, now: Instant, room: Room, into: &mut Vec<Handover>) -> bool {
+        if self.halted {
+            return false;
+        }
+        self.end_pauses(now);
+        let mut bytes_left = room.bytes;
+        for looked_at in 0.. {
+            if into.len() >= room.messages || self.is_idle() {
+                break;
+            }
+            if looked_at == LOOKED_AT_MAX {
+                return true;
+            }
+            let alone = room.empty && into.is_empty();
+            let fits = |message: &Message| alone || message.draft.payload.len() <= bytes_left;
+            let Some(row) = self.next(fits) else { break };
+            if self.must_wait(row, now) {
+                continue;
+            }
+            if let Some(handover) = self.hand_over(row) {
+                bytes_left = bytes_left.saturating_sub(handover.message.draft.payload.len());
+                into.push(handover);
+            }
+        }
+        false
+    }
+
+    /// The next suspect, which must be published while nothing else is in flight on its connection.
+    pub fn next_suspect(&mut self) -> Option<Handover> {
+        if self.halted {
+            return None;
+        }
+        let (_, row) = self.suspects.pop_first()?;
+        self.hand_over(row)
+    }
+
+    /// Whether there are suspects.
+    #[must_use]
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty() && !self.halted
+    }
+
+    /// Exchanges that somebody must ask the broker about; each is named once until it is answered.
+    pub fn take_questions(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.questions)
+    }
+
+    /// Whether there are questions to take.
+    #[must_use]
+    pub fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.again.is_empty() && self.fresh.is_empty()
+    }
+
+    /// Takes the first message, unless it does not fit.
+    fn next(&mut self, fits: impl Fn(&Message) -> bool) -> Option<RowId> {
+        if let Some((&place, &row)) = self.again.first_key_value() {
+            if !self
+                .entries
+                .get(&row)
+                .is_none_or(|entry| fits(&entry.message))
+            {
+                return None;
+            }
+            self.again.remove(&place);
+            return Some(row);
+        }
+        if !fits(self.fresh.front()?) {
+            return None;
+        }
+        let message = self.fresh.pop_front()?;
+        let row = message.id.row();
+        let entry = Entry {
+            message,
+            life: Life::default(),
+            place: self.next_place,
+            reason: None,
+            due: None,
+            suspect: false,
+            renews: false,
+        };
+        self.next_place += 1;
+        self.entries.insert(row, entry);
+        Some(row)
+    }
+
+    /// Puts the message behind the key that is held, if one is.
+    fn must_wait(&mut self, row: RowId, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return true;
+        };
+        let draft = &entry.message.draft;
+        if self.holds.keep(draft, entry.place, row) {
+            return true;
+        }
+        if draft.exchange.is_empty() {
+            return false;
+        }
+        match self.known.get(&draft.exchange) {
+            Some(&until) if now < until => {
+                entry.renews = until - now < self.settings.exchange_known / 2;
+                false
+            }
+            _ => {
+                self.holds.hold_exchange(&draft.exchange, entry.place, row);
+                self.questions.push(draft.exchange.clone());
+                true
+            }
+        }
+    }
+
+    fn hand_over(&mut self, row: RowId) -> Option<Handover> {
+        let entry = self.entries.get_mut(&row)?;
+        entry.life = entry.life.apply(Event::HandedOver).ok()?;
+        entry.due = None;
+        self.in_flight += 1;
+        Some(Handover {
+            message: Arc::clone(&entry.message),
+            duplicate_possible: entry.life.duplicate_possible,
+        })
+    }
+
+    fn end_pauses(&mut self, now: Instant) {
+        while let Some(&(due, row)) = self.pauses.first()
+            && due <= now
+        {
+            self.pauses.pop_first();
+            if let Some(entry) = self.entries.get_mut(&row) {
+                entry.due = None;
+                self.again.insert(entry.place, row);
+            }
+        }
+    }
+}

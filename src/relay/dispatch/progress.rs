@@ -1,0 +1,61 @@
+//! What callers and operators are told of messages that have not ended.
+
+use std::time::Duration;
+
+use super::{Dispatch, Link, Moment};
+use crate::domain::{Reason, ReasonCode, RowId};
+use crate::relay::Progress;
+
+impl Dispatch {
+    /// How the message is getting on. One that has left here is being settled at this moment.
+    #[must_use]
+    pub fn progress(&self, row: RowId, at: Moment) -> Progress {
+        let Some(entry) = self.entries.get(&row) else {
+            let waits = self
+                .fresh
+                .binary_search_by_key(&row, |message| message.id.row())
+                .is_ok();
+            return Progress {
+                attempts: u32::from(!waits),
+                reason: self.trouble().filter(|_| waits),
+                ..Progress::default()
+            };
+        };
+        let own = entry.reason.as_deref().cloned();
+        let pause = entry.due.map(|due| due.saturating_duration_since(at.now));
+        Progress {
+            attempts: entry.life.attempts,
+            duplicate_possible: entry.life.duplicate_possible,
+            next_attempt_at: pause.map(|pause| at.wall.plus_ms(whole_ms(pause))),
+            reason: match &own {
+                Some(reason) if reason.code == ReasonCode::Nacked => own,
+                _ => self.trouble().or(own),
+            },
+        }
+    }
+
+    /// Why the lane does not publish at present, if it does not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Reason> {
+        match &self.link {
+            Link::Down(reason) => Some(reason.clone()),
+            Link::Up => self.blocked.clone(),
+        }
+    }
+
+    /// Whether the lane is connected.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether the broker has blocked the lane.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
