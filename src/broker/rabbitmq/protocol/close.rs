@@ -80,6 +80,7 @@ impl Close {
     /// RabbitMQ says `… exchange 'NAME' in vhost …`; a long name may be cut, even inside a character.
     fn names_exchange(&self, exchange: &str) -> bool {
         const BEFORE: &str = "exchange '";
+        const AFTER: &str = "' in vhost '";
         let named = if exchange.is_empty() {
             "amq.default"
         } else {
@@ -88,7 +89,7 @@ impl Close {
         self.text.match_indices(BEFORE).any(|(at, _)| {
             let rest = &self.text[at + BEFORE.len()..];
             if let Some(after) = rest.strip_prefix(named) {
-                return after.starts_with('\'');
+                return after.starts_with(AFTER) || AFTER.starts_with(after);
             }
             let cut = rest.trim_end_matches(['\u{fffd}', '.']);
             cut.len() > 100 && named.starts_with(cut)
