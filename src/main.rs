@@ -1,0 +1,54 @@
+//! The command line: reads the configuration and hands over to [`amqpost::app`].
+
+use std::process::ExitCode;
+
+use amqpost::config::{Cli, Command, Config, LogFormat};
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Openapi => print(&amqpost::http::openapi_yaml()),
+        Command::Serve => {
+            let config = Config::load(&cli.file, cli.options)?;
+            start_log(&config)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(amqpost::app::serve(config))?;
+            Ok(())
+        }
+    }
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log_filter)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Human => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "this is how a command line complains")]
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("amqpost: {error}");
+}
