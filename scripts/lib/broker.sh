@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# Finds a RabbitMQ, or installs the distribution's and starts it. To be sourced.
+
+# shellcheck disable=SC2034 # for those who source this
+broker_default_url='amqp://guest:guest@127.0.0.1:5672/%2f'
+
+say() { printf '== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "this needs root, and there is no sudo: $*"
+    fi
+}
+
+# install_packages NAME...: from the distribution, with apt.
+install_packages() {
+    command -v apt-get >/dev/null ||
+        die "please install $*: this script can do so on Debian and Ubuntu only"
+    say "installing $* with apt-get"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null ||
+        die "apt-get update failed; please install $* by hand"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@" </dev/null ||
+        die "apt-get could not install $*; please install them by hand"
+}
+
+# broker_address URL: host and port of its first address.
+broker_address() {
+    local address=${1%%,*} port=5672
+    case $address in amqps://*) port=5671 ;; esac
+    address=${address#*://}
+    address=${address%%/*}
+    address=${address%%\?*}
+    address=${address##*@}
+    case $address in
+    \[*\]:*) port=${address##*:}; address=${address%:*} ;;
+    \[*\]) ;;
+    *:*) port=${address##*:}; address=${address%:*} ;;
+    esac
+    address=${address#[}
+    printf '%s %s\n' "${address%]}" "$port"
+}
+
+# broker_answers URL: whether somebody speaks AMQP there (with amqps: listens).
+broker_answers() {
+    local url=$1 host port
+    read -r host port < <(broker_address "$url")
+    # shellcheck disable=SC2016
+    timeout 5 bash -c '
+        exec 3<>"/dev/tcp/$1/$2" || exit 1
+        case $3 in amqps://*) exit 0 ;; esac
+        printf "AMQP\0\0\11\1" >&3
+        # The first byte of a method frame, or of the protocol header that a refusal is.
+        first=$(head -c 1 <&3 | od -An -tu1)
+        [ "${first// /}" = 1 ]
+    ' broker_answers "$host" "$port" "$url" 2>/dev/null
+}
+
+# The scripts of the package, which tests start nodes of their own with.
+broker_is_installed() {
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && command -v erl_call >/dev/null
+}
+
+broker_install() {
+    broker_is_installed || install_packages rabbitmq-server
+    broker_is_installed || die 'rabbitmq-server was installed, but is not where Debian puts it'
+}
+
+# broker_wait URL SECONDS
+broker_wait() {
+    local deadline=$((SECONDS + $2))
+    until broker_answers "$1"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.2
+    done
+}
+
+# broker_ensure URL: returns when a broker answers there. One is only started on this machine's
+# usual port: whoever names another place looks after it.
+broker_ensure() {
+    local url=$1 host port
+    if broker_answers "$url"; then
+        say "RabbitMQ answers"
+        return
+    fi
+    read -r host port < <(broker_address "$url")
+    case $host:$port in
+    127.0.0.1:5672 | localhost:5672) ;;
+    *) die "no RabbitMQ answers at $host:$port" ;;
+    esac
+    broker_install
+    # Installing may have started the service.
+    if ! broker_wait "$url" 3; then
+        say 'starting RabbitMQ (about 10 s)'
+        as_root rabbitmq-server -detached </dev/null >/dev/null ||
+            die 'rabbitmq-server -detached failed'
+        broker_wait "$url" 120 ||
+            die 'RabbitMQ does not answer; see its logs in /var/log/rabbitmq'
+    fi
+    say 'RabbitMQ answers'
+}
