@@ -5,6 +5,7 @@ pub mod broker;
 pub mod chance;
 pub mod clock;
 pub mod domain;
+pub mod lifecycle;
 pub mod notify;
 pub mod relay;
 pub mod store;

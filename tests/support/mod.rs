@@ -19,5 +19,6 @@ pub mod gateway;
 pub mod process;
 pub mod queues;
 pub mod scripted_peer;
+pub mod stack;
 pub mod tcp_proxy;
 pub mod wait;

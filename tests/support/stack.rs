@@ -1,0 +1,134 @@
+//! Relay, store and publisher in the test's own process, without HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqpost::broker::rabbitmq::{Broker, Window};
+use amqpost::domain::{Draft, MessageId, Properties, RetrySchedule};
+use amqpost::lifecycle::{Stop, Tasks};
+use amqpost::notify::Waiters;
+use amqpost::relay::{Budget, Relay, Settings, dispatch};
+use amqpost::store::memory::{HistoryBudget, MemoryStore};
+use amqpost::store::{Lookup, ReadStore as _, Record, Settlement};
+use bytes::Bytes;
+
+use super::wait;
+
+/// How a stack differs from the defaults.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Lanes.
+    pub lanes: usize,
+    /// Messages in flight on one lane.
+    pub window_messages: usize,
+    /// The interval of the heartbeats.
+    pub heartbeat: Duration,
+    /// What follows a nack.
+    pub retry: RetrySchedule,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            lanes: 4,
+            window_messages: 1000,
+            heartbeat: Duration::from_secs(10),
+            retry: RetrySchedule::default(),
+        }
+    }
+}
+
+/// A running gateway without its HTTP interface.
+pub struct Stack {
+    /// Accepts messages.
+    pub relay: Relay,
+    /// Tells what became of them.
+    pub store: MemoryStore,
+    /// Those who wait.
+    pub waiters: Arc<Waiters>,
+    stop: Stop,
+    lanes: Tasks,
+    journal: Tasks,
+}
+
+impl Stack {
+    /// Starts with the brokers at `urls`.
+    pub fn start(urls: &[String], shape: &Shape) -> Self {
+        let everything = HistoryBudget { messages_max: usize::MAX, bytes_max: usize::MAX };
+        let store = MemoryStore::new(everything);
+        let waiters = Arc::new(Waiters::default());
+        let settings = Settings {
+            lanes: shape.lanes,
+            budget: Budget { messages_max: usize::MAX, bytes_max: usize::MAX },
+            dispatch: dispatch::Settings {
+                retry: shape.retry.clone(),
+                exchange_known: Duration::from_secs(30),
+            },
+        };
+        let (relay, writer) = Relay::new(&settings, store.clone(), waiters.clone());
+        let window = Window { messages: shape.window_messages, bytes: 32 << 20 };
+        let limit = Duration::from_secs(10);
+        let broker = Broker::new(urls, window, shape.heartbeat, limit).expect("good addresses");
+        let (mut journal, mut lanes, stop) = (Tasks::default(), Tasks::default(), Stop::default());
+        journal.spawn_thread("journal", move || writer.run()).expect("a thread");
+        for (number, feed) in relay.lane_feeds().into_iter().enumerate() {
+            let name = format!("lane {number}");
+            lanes.spawn(name.clone(), broker.lane(name).run(feed, stop.watch()));
+        }
+        let probation = broker.lane_of_one("probation lane".into());
+        lanes.spawn("probation", probation.run(relay.probation_feed(), stop.watch()));
+        lanes.spawn("prober", relay.clone().probe(Arc::new(broker.probe()), stop.watch()));
+        Self { relay, store, waiters, stop, lanes, journal }
+    }
+
+    /// Accepts a message, as HTTP would.
+    pub async fn accept(&self, draft: Draft) -> MessageId {
+        self.relay.accept(draft).await.expect("accepted").id
+    }
+
+    /// What the store knows.
+    pub fn record(&self, id: MessageId) -> Record {
+        match self.store.get(id) {
+            Ok(Lookup::Found(record)) => *record,
+            other => panic!("{id} is {other:?}"),
+        }
+    }
+
+    /// The final status, once it is there.
+    pub async fn outcome(&self, id: MessageId) -> Settlement {
+        let mut waiter = self.waiters.register(id.row());
+        if let Some(outcome) = self.record(id).outcome {
+            return outcome;
+        }
+        wait::within("a final status", wait::SOON * 2, waiter.settled()).await;
+        self.record(id).outcome.expect("told after the commit")
+    }
+
+    /// Returns when nothing is pending any more.
+    pub async fn quiet(&self, limit: Duration) {
+        wait::until("nothing is pending", limit, || async {
+            (self.relay.health().pending_messages == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Stops as the process would, and checks that no part has crashed.
+    pub async fn stop(mut self) {
+        self.stop.tell();
+        self.lanes.all_ended().await.expect("lanes end well");
+        self.relay.end();
+        self.journal.all_ended().await.expect("the journal ends well");
+    }
+}
+
+/// An ordinary message.
+pub fn draft(exchange: &str, routing_key: &str, payload: impl Into<Bytes>) -> Draft {
+    Draft {
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
+        mandatory: true,
+        ordering_key: None,
+        properties: Properties::default(),
+        payload: payload.into(),
+    }
+}
