@@ -22,7 +22,6 @@ const ROOMS: &[Room] = &[
     room("domain", &[]),
     room("clock", &["domain"]),
     room("chance", &["domain"]),
-    room("config", &["domain"]),
     room("lifecycle", &["clock"]),
     room("store", &["domain"]),
     room("broker", &["domain", "clock", "chance"]),
@@ -32,6 +31,8 @@ const ROOMS: &[Room] = &[
         "http",
         &["domain", "store", "relay", "notify", "clock", "chance"],
     ),
+    // Settings belong to the rooms that they set.
+    room("config", &["domain", "http"]),
     room(
         "app",
         &[
@@ -130,7 +131,8 @@ fn a_forbidden_room_is_found_however_it_is_written() {
         "use super::relay;",
         "use super::{memory, super::relay};",
         "fn f() { crate::relay::f() }",
-        "mod tests { use super::super::relay; }",
+        "mod tests { use super::super::super::relay; }",
+        "mod tests { use super::*; } use super::super::relay;",
         "use crate::*;",
         "use crate as all;",
         "use ::amqpost::relay::Desk;",
@@ -153,6 +155,14 @@ fn an_allowed_room_a_comment_and_a_string_are_no_faults() {
         "use std::time::Duration;",
     ] {
         assert_eq!(check("store/memory.rs", text), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_tests_within_a_file_may_use_all_of_it() {
+    for path in ["store/memory.rs", "store/mod.rs", "clock.rs"] {
+        let text = "fn f() { if g() { h() } } mod tests { use super::*; fn t() { super::f() } }";
+        assert_eq!(check(path, text), Vec::<String>::new());
     }
 }
 

@@ -25,18 +25,47 @@ const KEYWORDS: &[&str] = &[
 /// All paths of a file that is the module `module`.
 pub(crate) fn scan(text: &str, module: &[String]) -> Vec<Found> {
     let tokens = tokens(text);
+    let mut module = module.to_vec();
     let mut found = Vec::new();
+    // How many braces are open, and at which of them an inline module began.
+    let mut open = 0_usize;
+    let mut inline = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        let starts = matches!(&tokens[at].1, Token::Word(word) if !KEYWORDS.contains(&word.as_str()))
-            && (at == 0 || tokens[at - 1].1 != Token::PathSeparator || is_rooted(&tokens, at));
-        if starts {
-            at = path(&tokens, at, &[], module, &mut found);
-        } else {
-            at += 1;
+        match &tokens[at].1 {
+            Token::Word(word) if word == "mod" => {
+                let name = tokens.get(at + 1).map(|(_, token)| token);
+                let brace = tokens.get(at + 2).map(|(_, token)| token);
+                if let (Some(Token::Word(name)), Some(Token::Sign('{'))) = (name, brace) {
+                    inline.push(open);
+                    module.push(name.clone());
+                }
+                at += 2;
+            }
+            Token::Word(word) if !KEYWORDS.contains(&word.as_str()) && starts(&tokens, at) => {
+                at = path(&tokens, at, &[], &module, &mut found);
+            }
+            Token::Sign('{') => {
+                open += 1;
+                at += 1;
+            }
+            Token::Sign('}') => {
+                open = open.saturating_sub(1);
+                if inline.last() == Some(&open) {
+                    inline.pop();
+                    module.pop();
+                }
+                at += 1;
+            }
+            _ => at += 1,
         }
     }
     found
+}
+
+/// Whether a path can start here: not after a separator, unless that has nothing before it.
+fn starts(tokens: &[(usize, Token)], at: usize) -> bool {
+    at == 0 || tokens[at - 1].1 != Token::PathSeparator || is_rooted(tokens, at)
 }
 
 /// Whether the separator before `at` has nothing before it, as in `::std::time`.

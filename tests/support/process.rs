@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use super::wait::{self, SOON};
 
-/// What the group wrote can only be removed when nobody of it writes any more.
+/// What the group wrote can only be removed when nobody of it writes any more. `kill -9` is not
+/// used: not every shell takes it together with `--`.
 const GUARD: &str = r#"
     read -r _
-    kill -9 -- "-$1" 2>/dev/null
+    kill -s KILL -- "-$1"
     n=0
-    while kill -0 -- "-$1" 2>/dev/null && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
+    while kill -s 0 -- "-$1" && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
     if [ -n "$2" ]; then rm -rf "$2"; fi
 "#;
 
@@ -75,6 +76,17 @@ impl ProcessGroup {
         }
         let _ = self.guard.kill();
         let _ = self.guard.wait();
+    }
+
+    /// What happens when the test process is gone: the guard acts. Returns once it has.
+    pub fn abandon(&mut self) {
+        drop(self.guard.stdin.take());
+        let acted = wait::blocking_until(SOON, || {
+            // Whoever inherits the leader reaps it, and so must we.
+            let _ = self.ended();
+            matches!(self.guard.try_wait(), Ok(Some(_)))
+        });
+        assert!(acted, "the guard of group {} does not act", self.id());
     }
 
     /// Waits for the leader's own end, and panics when it takes longer than `limit`.
