@@ -4,7 +4,9 @@
 pub mod broker;
 pub mod chance;
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod http;
 pub mod notify;
 pub mod relay;
 pub mod store;
