@@ -9,8 +9,8 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{answer, openapi};
 use super::state::Gateway;
+use super::{answer, openapi};
 use crate::relay::{BrokerHealth, Health};
 
 /// The process lives.

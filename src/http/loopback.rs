@@ -18,7 +18,11 @@ use super::state::Gateway;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what does not come from this machine, unless everybody is allowed.
-pub(super) async fn guard(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(gateway): State<Gateway>,
+    request: Request,
+    next: Next,
+) -> Response {
     if gateway.settings.loopback_only
         && let Err(problem) = check(&request)
     {
@@ -34,7 +38,11 @@ fn check(request: &Request) -> Result<(), Problem> {
         (Some(host), None) if host.to_str().is_ok_and(is_loopback) => {}
         (None, None) if request.version() < Version::HTTP_11 => {}
         (None, None) => return refused("the Host header is missing"),
-        _ => return refused("Host must be localhost or a loopback address: without keys, only this machine is served"),
+        _ => {
+            return refused(
+                "Host must be localhost or a loopback address: without keys, only this machine is served",
+            );
+        }
     }
     // The absolute form of a request target overrules `Host` (RFC 9112, section 3.2.2).
     if let Some(authority) = request.uri().authority()

@@ -79,7 +79,7 @@ pub(super) struct MinimalJson {
     id: MessageId,
     /// Where the message stands.
     #[serde(serialize_with = "word")]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(pending|confirmed|returned|failed)$")]
     status: Status,
 }
 
@@ -197,10 +197,7 @@ fn told<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
-fn told_or_null<S: Serializer>(
-    value: &Option<WallTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn told_or_null<S: Serializer>(value: &Option<WallTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => serializer.collect_str(value),
         None => serializer.serialize_none(),

@@ -7,6 +7,10 @@ use axum::response::{IntoResponse, Response};
 use super::problem::{Code, Problem};
 
 /// The answer to a request whose handler panicked. It may have accepted a message before.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands over the panic itself"
+)]
 pub(super) fn answer(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what = panic
         .downcast_ref::<&str>()

@@ -152,7 +152,10 @@ mod tests {
     fn of(headers: &[&str]) -> (Option<u32>, Option<AnswerBody>) {
         let mut map = HeaderMap::new();
         for header in headers {
-            map.append(PREFER, HeaderValue::from_bytes(header.as_bytes()).expect("a header"));
+            map.append(
+                PREFER,
+                HeaderValue::from_bytes(header.as_bytes()).expect("a header"),
+            );
         }
         let read = Preferences::of(&map, 60);
         (read.wait_seconds, read.body)
@@ -182,7 +185,9 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_no_number_is_ignored() {
-        for header in ["wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=+1", "wait=\"5", "=5"] {
+        for header in [
+            "wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "wait=+1", "wait=\"5", "=5",
+        ] {
             assert_eq!(of(&[header]), (None, None), "{header}");
         }
     }
@@ -203,11 +208,16 @@ mod tests {
         let tell = |wait_seconds, body| {
             let mut headers = HeaderMap::new();
             Preferences { wait_seconds, body }.tell(&mut headers);
-            headers.remove(PREFERENCE_APPLIED).map(|value| value.to_str().expect("text").to_owned())
+            headers
+                .remove(PREFERENCE_APPLIED)
+                .map(|value| value.to_str().expect("text").to_owned())
         };
         assert_eq!(tell(None, None), None);
         let minimal = Some(AnswerBody::Minimal);
-        assert_eq!(tell(Some(7), minimal).as_deref(), Some("wait=7, return=minimal"));
+        assert_eq!(
+            tell(Some(7), minimal).as_deref(),
+            Some("wait=7, return=minimal")
+        );
         let whole = Some(AnswerBody::Representation);
         assert_eq!(tell(None, whole).as_deref(), Some("return=representation"));
     }

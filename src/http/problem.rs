@@ -266,7 +266,11 @@ mod tests {
     fn every_503_says_when_to_come_back_and_nothing_is_a_500() {
         for code in Code::ALL {
             let unavailable = code.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(code.retry_after_seconds().is_some(), unavailable, "{code:?}");
+            assert_eq!(
+                code.retry_after_seconds().is_some(),
+                unavailable,
+                "{code:?}"
+            );
             assert!(unavailable || code.status().is_client_error(), "{code:?}");
         }
     }

@@ -42,7 +42,11 @@ pub(super) async fn publish_message(
     let body = body::read(body, &gateway).await?;
     let draft = read(&head.headers, &body, &gateway)?;
     drop(body);
-    let message = gateway.backend.accept(draft).await.map_err(refused)?;
+    let message = gateway
+        .backend
+        .accept(draft)
+        .await
+        .map_err(|error| refused(&error))?;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&head.headers, wait_seconds_max);
     Ok(accepted(&gateway, &message, preferences).await)
@@ -77,7 +81,7 @@ fn header_faults(headers: &HeaderMap) -> Faults {
     faults
 }
 
-fn refused(error: AcceptError) -> Problem {
+fn refused(error: &AcceptError) -> Problem {
     match error {
         AcceptError::Full => Problem::new(
             Code::StoreFull,

@@ -87,7 +87,6 @@ pub(super) struct PropertiesRequest {
 
 /// Whole milliseconds.
 #[derive(ToSchema)]
-
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum Expiration {

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use utoipa::IntoResponses;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{
-    Content, ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder,
-    example::ExampleBuilder,
+    Content, ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
 };
 
 use super::super::message_json::MessageJson;
@@ -106,7 +105,7 @@ impl IntoResponses for OperatingResponses {
 }
 
 /// Whether `return=minimal` is honoured.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Body {
     AsPreferred,
     Whole,
@@ -115,7 +114,10 @@ enum Body {
 fn errors(codes: &[Code]) -> Responses {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for &code in GUARD.iter().chain(codes) {
-        by_status.entry(code.status().as_u16()).or_default().push(code);
+        by_status
+            .entry(code.status().as_u16())
+            .or_default()
+            .push(code);
     }
     by_status
         .into_iter()
@@ -124,7 +126,10 @@ fn errors(codes: &[Code]) -> Responses {
 }
 
 fn error(codes: &[Code]) -> RefOr<Response> {
-    let words: Vec<_> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let words: Vec<_> = codes
+        .iter()
+        .map(|code| format!("`{}`", code.as_str()))
+        .collect();
     let examples = codes.iter().map(|&code| {
         let mut problem = Problem::new(code, code.title());
         if code == Code::InvalidMessage {
@@ -138,7 +143,10 @@ fn error(codes: &[Code]) -> RefOr<Response> {
     let mut response = ResponseBuilder::new()
         .description(format!("Code {}.", words.join(", ")))
         .content(MEDIA_TYPE, content);
-    if codes.iter().any(|code| code.retry_after_seconds().is_some()) {
+    if codes
+        .iter()
+        .any(|code| code.retry_after_seconds().is_some())
+    {
         response = response.header(
             "Retry-After",
             header("Seconds after which to try again.", Type::Integer),
@@ -154,7 +162,7 @@ fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -
     let schema = match body {
         Body::Whole => content("Message"),
         Body::AsPreferred => ContentBuilder::new().schema(Some(
-            OneOfBuilder::new()
+            AnyOfBuilder::new()
                 .item(Ref::from_schema_name("Message"))
                 .item(Ref::from_schema_name("MessageMinimal")),
         )),
@@ -163,7 +171,10 @@ fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -
     let mut response = ResponseBuilder::new()
         .description(description)
         .content("application/json", content)
-        .header("Amqpost-Status", header("The status of the message.", Type::String))
+        .header(
+            "Amqpost-Status",
+            header("The status of the message.", Type::String),
+        )
         .header(
             "Preference-Applied",
             header("What of `Prefer` was honoured.", Type::String),

@@ -6,7 +6,9 @@ use super::super::parse;
 use super::*;
 
 fn names_of(schema: &serde_json::Value) -> BTreeSet<String> {
-    let properties = schema["properties"].as_object().expect("an object's schema");
+    let properties = schema["properties"]
+        .as_object()
+        .expect("an object's schema");
     properties.keys().cloned().collect()
 }
 

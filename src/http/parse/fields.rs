@@ -47,13 +47,11 @@ pub(super) fn text(faults: &mut Faults, at: &str, raw: Option<&str>) -> Option<B
         wrong_kind(faults, at, raw, "a string");
         return None;
     }
-    match json::decode(raw) {
-        Ok(text) => Some(text.into()),
-        Err(json::LoneSurrogate) => {
-            faults.push(at, json::LONE_SURROGATE);
-            None
-        }
+    let text = json::decode(raw).ok();
+    if text.is_none() {
+        faults.push(at, json::LONE_SURROGATE);
     }
+    text.map(Into::into)
 }
 
 /// `true` or `false`.

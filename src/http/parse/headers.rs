@@ -8,10 +8,10 @@ use std::collections::HashSet;
 use super::faults::Faults;
 use super::fields::{present, wrong_kind};
 use super::json::{self, Cursor, Kind};
+use crate::domain::Limits;
 use crate::domain::headers::{HeaderValue, Table};
 use crate::domain::limits::SHORT_STRING_BYTES_MAX;
 use crate::domain::rules::pointer_step;
-use crate::domain::Limits;
 
 const AT: &str = "/properties/headers";
 

@@ -217,7 +217,12 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_no_string() {
-        for bad in [r#""\ud800""#, r#""\udc00x""#, r#""\ud800\u0041""#, r#""\udc00\ud800""#] {
+        for bad in [
+            r#""\ud800""#,
+            r#""\udc00x""#,
+            r#""\ud800\u0041""#,
+            r#""\udc00\ud800""#,
+        ] {
             assert_eq!(decode(bad), Err(LoneSurrogate), "{bad}");
         }
         assert_eq!(decode(r#""\ud83d\ude00""#).as_deref(), Ok("😀"));

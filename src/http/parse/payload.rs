@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn tokens_stay_as_they_are_and_space_between_them_goes() {
-        let raw = "{ \"a b\" : [ 1.0 , 1e5,\t-0, 12345678901234567890 ],\r\n\"\\u00e4\\n\":\" \\\" \" }";
+        let raw =
+            "{ \"a b\" : [ 1.0 , 1e5,\t-0, 12345678901234567890 ],\r\n\"\\u00e4\\n\":\" \\\" \" }";
         let compacted = compact(raw, 2).expect("shallow enough");
         let expected = r#"{"a b":[1.0,1e5,-0,12345678901234567890],"\u00e4\n":" \" "}"#;
         assert_eq!(String::from_utf8(compacted).as_deref(), Ok(expected));
