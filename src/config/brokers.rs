@@ -79,16 +79,22 @@ fn parse_one(url: &str) -> Result<AMQPUri, &'static str> {
         .strip_prefix("amqp://")
         .or_else(|| url.strip_prefix("amqps://"))
         .ok_or(MISTAKE)?;
+    if after_scheme.contains(['?', '#']) {
+        return Err(
+            "has query parameters: use the options, such as heartbeat_seconds and \
+                    connect_timeout_seconds (? and # in a user or password are percent-encoded)",
+        );
+    }
     let mut parsed: AMQPUri = url.parse().map_err(|_| MISTAKE)?;
-    let authority = after_scheme
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
+    let authority = after_scheme.split('/').next().unwrap_or_default();
     let host = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
         return Err("names no host");
+    }
+    if parsed.vhost.is_empty() {
+        return Err("names an empty vhost: the default one, /, is written as %2f");
     }
     // The parser reads the host of such an address as "localhost".
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -132,6 +138,9 @@ mod tests {
             "amqp://u:secret@:5672/",
             "amqp://u:secret@h:notaport/",
             "amqp://u:secret@h,",
+            "amqp://u:secret@h/",
+            "amqp://u:secret@h/%2f?heartbeat=1",
+            "amqp://u:secret#@h/",
             "amqp://u:secret@h/a,amqp://u:secret@h/b",
         ] {
             let mistake = BrokerUrls::parse(bad).expect_err(bad);

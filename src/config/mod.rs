@@ -130,6 +130,7 @@ impl Config {
                 "connect_timeout_seconds",
                 usize::from(!self.connect_timeout.is_zero()),
             ),
+            ("heartbeat_seconds", usize::from(self.heartbeat_seconds)),
             ("body_bytes_max", limits.body_bytes_max),
             ("json_depth_max", limits.json_depth_max),
             ("pending_messages_max", limits.pending_messages_max),
@@ -140,6 +141,9 @@ impl Config {
         }
         if limits.json_depth_max > JSON_DEPTH_LIMIT {
             mistakes.push(format!("json_depth_max must be at most {JSON_DEPTH_LIMIT}"));
+        }
+        if self.http.bodies_bytes_max < limits.body_bytes_max {
+            mistakes.push("bodies_bytes_max must not be below body_bytes_max".to_owned());
         }
         if self.retry.pause_min > self.retry.pause_max {
             mistakes.push("retry_pause_ms_min must not be above retry_pause_ms_max".to_owned());
@@ -220,6 +224,7 @@ fn settings(given: &Options, allow_anonymous: bool) -> http::Settings {
     http::Settings {
         loopback_only: !allow_anonymous,
         connections_max: given.connections_max.unwrap_or(default.connections_max),
+        bodies_bytes_max: given.bodies_bytes_max.unwrap_or(default.bodies_bytes_max),
         header_read_seconds_max: given
             .header_read_seconds_max
             .unwrap_or(default.header_read_seconds_max),

@@ -126,6 +126,9 @@ pub struct Options {
     /// HTTP connections that are open at the same time; more wait [default: 10000].
     #[arg(long, env = "AMQPOST_CONNECTIONS_MAX", global = true)]
     pub(super) connections_max: Option<usize>,
+    /// Bytes of all bodies that are being received, beyond 64 KiB each [default: 268435456].
+    #[arg(long, env = "AMQPOST_BODIES_BYTES_MAX", global = true)]
+    pub(super) bodies_bytes_max: Option<usize>,
     /// Seconds for the head of a request to arrive, and to keep an idle connection [default: 60].
     #[arg(long, env = "AMQPOST_HEADER_READ_SECONDS_MAX", global = true)]
     pub(super) header_read_seconds_max: Option<u32>,
@@ -190,6 +193,7 @@ impl Options {
                 .or(weaker.connect_timeout_seconds),
             heartbeat_seconds: self.heartbeat_seconds.or(weaker.heartbeat_seconds),
             connections_max: self.connections_max.or(weaker.connections_max),
+            bodies_bytes_max: self.bodies_bytes_max.or(weaker.bodies_bytes_max),
             header_read_seconds_max: self
                 .header_read_seconds_max
                 .or(weaker.header_read_seconds_max),

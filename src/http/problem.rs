@@ -44,6 +44,8 @@ pub enum Code {
     InvalidMessage,
     /// The budget for pending messages is used up.
     StoreFull,
+    /// Too much is being received at the same time.
+    Overloaded,
     /// The store does not answer.
     StoreUnavailable,
     /// The process is about to end.
@@ -54,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
@@ -68,6 +70,7 @@ impl Code {
         Self::UnsupportedMediaType,
         Self::InvalidMessage,
         Self::StoreFull,
+        Self::Overloaded,
         Self::StoreUnavailable,
         Self::Stopping,
         Self::OutcomeUnknown,
@@ -90,6 +93,7 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidMessage => "invalid_message",
             Self::StoreFull => "store_full",
+            Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::Stopping => "stopping",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -111,9 +115,11 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidMessage => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::StoreFull | Self::StoreUnavailable | Self::Stopping | Self::OutcomeUnknown => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::StoreFull
+            | Self::Overloaded
+            | Self::StoreUnavailable
+            | Self::Stopping
+            | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -134,6 +140,7 @@ impl Code {
             Self::UnsupportedMediaType => "Unsupported media type or encoding",
             Self::InvalidMessage => "The message has faulty fields",
             Self::StoreFull => "No room for more pending messages",
+            Self::Overloaded => "Too much is being received at the same time",
             Self::StoreUnavailable => "The store does not answer",
             Self::Stopping => "The gateway is stopping",
             Self::OutcomeUnknown => "Whether the message was accepted is not known",
@@ -151,7 +158,7 @@ impl Code {
     pub fn retry_after_seconds(self) -> Option<u16> {
         match self {
             Self::StoreFull | Self::Stopping => Some(5),
-            Self::StoreUnavailable | Self::OutcomeUnknown => Some(1),
+            Self::Overloaded | Self::StoreUnavailable | Self::OutcomeUnknown => Some(1),
             _ => None,
         }
     }

@@ -40,7 +40,7 @@ pub(super) async fn publish_message(
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
     let body = body::read(body, &gateway).await?;
-    let draft = read(&head.headers, &body, &gateway)?;
+    let draft = read(&head.headers, &body.bytes, &gateway)?;
     drop(body);
     let message = gateway
         .backend

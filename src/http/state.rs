@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::body::BodyBudget;
 use crate::domain::{Draft, Message, Rules};
 use crate::notify::Waiters;
 use crate::relay::{AcceptError, Desk, Health, Progress};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub loopback_only: bool,
     /// Connections that are open at the same time; more wait to be accepted.
     pub connections_max: usize,
+    /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
+    pub bodies_bytes_max: usize,
     /// Seconds until the head of a request must have arrived. A connection that is idle between two
     /// requests is kept as long, so this must not be much shorter than clients keep theirs.
     pub header_read_seconds_max: u32,
@@ -61,6 +64,7 @@ impl Default for Settings {
         Self {
             loopback_only: true,
             connections_max: 10_000,
+            bodies_bytes_max: 256 << 20,
             header_read_seconds_max: 60,
             body_read_seconds_max: 30,
         }
@@ -86,13 +90,24 @@ pub struct Parts {
 
 /// A handle on the parts.
 #[derive(Clone)]
-pub struct Gateway(Arc<Parts>);
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    bodies: BodyBudget,
+}
 
 impl Gateway {
     /// Puts the parts behind one handle.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let bodies = BodyBudget::new(parts.settings.bodies_bytes_max);
+        Self(Arc::new(Inner { parts, bodies }))
+    }
+
+    /// Where bodies take their room from.
+    pub(super) fn bodies(&self) -> &BodyBudget {
+        &self.0.bodies
     }
 }
 
@@ -100,7 +115,7 @@ impl Deref for Gateway {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 

@@ -22,7 +22,7 @@ type Responses = BTreeMap<String, RefOr<Response>>;
 const GUARD: [Code; 2] = [Code::HostNotAllowed, Code::CrossSiteRequest];
 
 /// The errors of `POST /v1/messages`.
-const PUBLISH_ERRORS: [Code; 10] = [
+const PUBLISH_ERRORS: [Code; 11] = [
     Code::MalformedJson,
     Code::IncompleteBody,
     Code::InvalidQuery,
@@ -31,6 +31,7 @@ const PUBLISH_ERRORS: [Code; 10] = [
     Code::UnsupportedMediaType,
     Code::InvalidMessage,
     Code::StoreFull,
+    Code::Overloaded,
     Code::Stopping,
     Code::OutcomeUnknown,
 ];

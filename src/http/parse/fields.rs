@@ -83,10 +83,10 @@ pub(super) fn whole(
     number
 }
 
-/// Refuses a field that is not built yet.
-pub(super) fn not_yet(faults: &mut Faults, at: &str, raw: Option<&str>) {
+/// Refuses the outermost field `name`, which is not built yet.
+pub(super) fn not_yet(faults: &mut Faults, name: &str, raw: Option<&str>) {
     if present(raw).is_some() {
-        faults.push(at, NOT_YET);
+        faults.push(pointer_step("", name), NOT_YET);
     }
 }
 

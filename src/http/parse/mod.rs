@@ -85,7 +85,7 @@ fn draft(raw: &str, rules: &Rules, faults: &mut Faults) -> Draft {
     let ordering_key = fields::text(faults, "/ordering_key", ordering_key);
     let later = FIELDS.iter().skip(FIELDS.len() - not_yet.len());
     for (name, value) in later.zip(not_yet) {
-        fields::not_yet(faults, &format!("/{name}"), value);
+        fields::not_yet(faults, name, value);
     }
     Draft {
         exchange: if &*exchange == DEFAULT_EXCHANGE_ALIAS {

@@ -436,6 +436,23 @@ async fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
+async fn large_bodies_share_a_budget_that_is_given_back() {
+    let settings = Settings {
+        bodies_bytes_max: 64 << 10,
+        ..Settings::default()
+    };
+    let rig = Rig::with(Limits::default(), settings);
+    let body = |len: usize| format!(r#"{{"payload":"{}"}}"#, "x".repeat(len));
+    for _ in 0..3 {
+        let answer = rig.publish(body(200 << 10)).await;
+        assert_refused(&rig, &answer, 503, "overloaded", "200 KiB");
+    }
+    for _ in 0..3 {
+        assert_eq!(rig.publish(body(100 << 10)).await.status.as_u16(), 202);
+    }
+}
+
+#[tokio::test]
 async fn query_parameters_are_refused() {
     let rig = Rig::new();
     let answer = rig

@@ -134,6 +134,63 @@ async fn a_client_may_ask_before_it_sends() {
 }
 
 #[tokio::test]
+async fn no_request_however_odd_gets_a_500_or_ends_the_server() {
+    let served = served(Settings::default()).await;
+    for odd in [
+        "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET http://localhost HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET //healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /v1/messages/%00%2e%2e%2f HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+        "BREW /v1/messages HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\n\r\n",
+        "GET /healthz HTTP/9.9\r\n\r\n",
+        "GET\r\n\r\n",
+        "\u{0}\u{1}\u{2}\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut stream = served.connect().await;
+        stream.write_all(odd.as_bytes()).await.expect("written");
+        stream.shutdown().await.expect("no more");
+        let answer = read_until(&mut stream, "nothing more").await;
+        let status = answer.get(9..12).unwrap_or_default();
+        assert!(
+            answer.is_empty() || ("200"..="499").contains(&status),
+            "{odd}: {answer}"
+        );
+    }
+    let mut stream = served.connect().await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .expect("written");
+    assert!(
+        read_until(&mut stream, "\"ok\"")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    drop(stream);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
+    let settings = Settings {
+        header_read_seconds_max: 1,
+        ..Settings::default()
+    };
+    let served = served(settings).await;
+    let mut stream = served.connect().await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\n")
+        .await
+        .expect("written");
+    assert_eq!(read_until(&mut stream, "nothing more").await, "");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn who_waits_and_leaves_is_forgotten() {
     let served = served(Settings::default()).await;
     let mut stream = served.connect().await;
