@@ -122,6 +122,7 @@ impl Config {
                 "header_read_seconds_max",
                 self.http.header_read_seconds_max as usize,
             ),
+            ("idle_seconds_max", self.http.idle_seconds_max as usize),
             (
                 "body_read_seconds_max",
                 self.http.body_read_seconds_max as usize,
@@ -228,6 +229,7 @@ fn settings(given: &Options, allow_anonymous: bool) -> http::Settings {
         header_read_seconds_max: given
             .header_read_seconds_max
             .unwrap_or(default.header_read_seconds_max),
+        idle_seconds_max: given.idle_seconds_max.unwrap_or(default.idle_seconds_max),
         body_read_seconds_max: given
             .body_read_seconds_max
             .unwrap_or(default.body_read_seconds_max),

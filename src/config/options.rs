@@ -129,9 +129,12 @@ pub struct Options {
     /// Bytes of all bodies that are being received, beyond 64 KiB each [default: 268435456].
     #[arg(long, env = "AMQPOST_BODIES_BYTES_MAX", global = true)]
     pub(super) bodies_bytes_max: Option<usize>,
-    /// Seconds for the head of a request to arrive, and to keep an idle connection [default: 60].
+    /// Seconds for the head of a request to arrive [default: 10].
     #[arg(long, env = "AMQPOST_HEADER_READ_SECONDS_MAX", global = true)]
     pub(super) header_read_seconds_max: Option<u32>,
+    /// Seconds that a connection may idle between two requests [default: 75].
+    #[arg(long, env = "AMQPOST_IDLE_SECONDS_MAX", global = true)]
+    pub(super) idle_seconds_max: Option<u32>,
     /// Seconds for the body of a request to arrive [default: 30].
     #[arg(long, env = "AMQPOST_BODY_READ_SECONDS_MAX", global = true)]
     pub(super) body_read_seconds_max: Option<u32>,
@@ -197,6 +200,7 @@ impl Options {
             header_read_seconds_max: self
                 .header_read_seconds_max
                 .or(weaker.header_read_seconds_max),
+            idle_seconds_max: self.idle_seconds_max.or(weaker.idle_seconds_max),
             body_read_seconds_max: self.body_read_seconds_max.or(weaker.body_read_seconds_max),
             body_bytes_max: self.body_bytes_max.or(weaker.body_bytes_max),
             payload_bytes_max: self.payload_bytes_max.or(weaker.payload_bytes_max),

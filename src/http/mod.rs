@@ -7,6 +7,7 @@ mod access_log;
 mod answer;
 mod body;
 mod get_message;
+mod head_time;
 mod health;
 mod loopback;
 mod media_type;

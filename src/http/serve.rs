@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::state::{Gateway, stopped};
+use super::head_time;
+use super::state::{Gateway, Settings, stopped};
 
 /// The pause after the system could not give a connection (too many open files), so that the loop
 /// does not spin.
@@ -34,8 +35,8 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: watch::Receive
             accepted = accept(&listener), if room => accepted,
         };
         let Some(stream) = stream else { continue };
-        let head_time = Duration::from_secs(settings.header_read_seconds_max.into());
-        connections.spawn(connection(stream, router.clone(), head_time, stop.clone()));
+        let router = router.clone();
+        connections.spawn(connection(stream, router, settings.clone(), stop.clone()));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -61,16 +62,19 @@ async fn accept(listener: &TcpListener) -> Option<TcpStream> {
 async fn connection(
     stream: TcpStream,
     router: Router,
-    head_time: Duration,
+    settings: Settings,
     stop: watch::Receiver<bool>,
 ) {
     // Answers are small and callers wait for them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends with delay");
     }
+    let head = Duration::from_secs(settings.header_read_seconds_max.into());
+    let idle = Duration::from_secs(settings.idle_seconds_max.into());
+    let (stream, timer) = head_time::watch(stream, head, idle);
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .timer(timer)
+        .header_read_timeout(head)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

@@ -52,9 +52,11 @@ pub struct Settings {
     pub connections_max: usize,
     /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
     pub bodies_bytes_max: usize,
-    /// Seconds until the head of a request must have arrived. A connection that is idle between two
-    /// requests is kept as long, so this must not be much shorter than clients keep theirs.
+    /// Seconds that the head of a request may take to arrive.
     pub header_read_seconds_max: u32,
+    /// Seconds that a connection may idle between two requests. A time much shorter than clients
+    /// keep theirs would close connections that they are about to use.
+    pub idle_seconds_max: u32,
     /// Seconds that a body may take to arrive.
     pub body_read_seconds_max: u32,
 }
@@ -65,7 +67,8 @@ impl Default for Settings {
             loopback_only: true,
             connections_max: 10_000,
             bodies_bytes_max: 256 << 20,
-            header_read_seconds_max: 60,
+            header_read_seconds_max: 10,
+            idle_seconds_max: 75,
             body_read_seconds_max: 30,
         }
     }

@@ -191,6 +191,30 @@ async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
+    let settings = Settings {
+        header_read_seconds_max: 1,
+        idle_seconds_max: 3,
+        ..Settings::default()
+    };
+    let served = served(settings).await;
+    let mut stream = served.connect().await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let start = crate::clock::monotonic();
+    stream.write_all(request).await.expect("written");
+    assert!(
+        read_until(&mut stream, "\"ok\"")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    // Nothing is sent any more, so this ends when the server closes.
+    assert_eq!(read_until(&mut stream, "nothing more").await, "");
+    let idled = start.elapsed();
+    assert!(idled > Duration::from_millis(2500), "{idled:?}");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn who_waits_and_leaves_is_forgotten() {
     let served = served(Settings::default()).await;
     let mut stream = served.connect().await;
