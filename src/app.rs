@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::broker::rabbitmq::{Broker, BrokerError, Window};
+use crate::broker::rabbitmq::{Broker, TlsError, Window};
 use crate::config::Config;
 use crate::domain::Rules;
 use crate::http::{self, Gateway, Parts};
@@ -18,9 +18,9 @@ use crate::store::memory::{HistoryBudget, MemoryStore};
 /// Why the gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The broker addresses cannot be used.
+    /// The broker cannot be spoken to through TLS.
     #[error(transparent)]
-    Broker(#[from] BrokerError),
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -42,12 +42,22 @@ pub enum AppError {
 /// # Errors
 /// [`AppError`], when the gateway cannot start or a part of it fails.
 pub async fn serve(config: Config) -> Result<(), AppError> {
-    let window = Window { messages: config.window_messages, bytes: config.window_bytes };
-    let broker =
-        Broker::new(config.brokers.urls(), window, config.heartbeat, config.connect_timeout)?;
+    let window = Window {
+        messages: config.window_messages,
+        bytes: config.window_bytes,
+    };
+    let broker = Broker::new(
+        config.brokers.urls(),
+        window,
+        config.heartbeat,
+        config.connect_timeout,
+    )?;
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|source| AppError::Listen { address: config.listen, source })?;
+        .map_err(|source| AppError::Listen {
+            address: config.listen,
+            source,
+        })?;
     let address = listener.local_addr().unwrap_or(config.listen);
 
     let history = HistoryBudget {
@@ -60,12 +70,14 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
 
     let (mut tasks, stop_lanes, stop_http) = (Tasks::default(), Stop::default(), Stop::default());
     let mut journal = Tasks::default();
-    journal.spawn_thread("journal", move || writer.run()).map_err(AppError::System)?;
+    journal
+        .spawn_thread("journal", move || writer.run())
+        .map_err(AppError::System)?;
     start_lanes(&broker, &relay, &stop_lanes, &mut tasks);
 
     let rules = Rules {
         limits: config.limits.clone(),
-        broker_user: broker.user().map(Into::into),
+        broker_user: config.brokers.user().map(Into::into),
     };
     let gateway = Gateway::new(Parts {
         backend: Arc::new(relay.clone()),
@@ -81,7 +93,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     if config.allow_anonymous {
         tracing::warn!("everybody who can connect may publish: AMQPOST_ALLOW_ANONYMOUS is set");
     }
-    tracing::warn!("messages are kept in memory only: what is pending is lost when this process ends");
+    tracing::warn!(
+        "messages are kept in memory only: what is pending is lost when this process ends"
+    );
 
     tokio::select! {
         signal = asked_to_stop() => {
@@ -99,12 +113,14 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         relay.drained().await;
         Ok::<_, Ended>(())
     };
-    match timeout(config.shutdown_grace, drain).await {
-        Ok(drained) => drained?,
-        Err(_) => {
-            let pending = relay.health().pending_messages;
-            tracing::warn!(pending, "the grace period is over and messages are still pending");
-        }
+    if let Ok(drained) = timeout(config.shutdown_grace, drain).await {
+        drained?;
+    } else {
+        let pending = relay.health().pending_messages;
+        tracing::warn!(
+            pending,
+            "the grace period is over and messages are still pending"
+        );
     }
     stop_lanes.tell();
     tasks.all_ended().await?;
@@ -134,6 +150,12 @@ fn start_lanes(broker: &Broker, relay: &Relay, stop: &Stop, tasks: &mut Tasks) {
         tasks.spawn(name.clone(), broker.lane(name).run(feed, stop.watch()));
     }
     let probation = broker.lane_of_one("probation lane".into());
-    tasks.spawn("probation lane", probation.run(relay.probation_feed(), stop.watch()));
-    tasks.spawn("prober", relay.clone().probe(Arc::new(broker.probe()), stop.watch()));
+    tasks.spawn(
+        "probation lane",
+        probation.run(relay.probation_feed(), stop.watch()),
+    );
+    tasks.spawn(
+        "prober",
+        relay.clone().probe(Arc::new(broker.probe()), stop.watch()),
+    );
 }

@@ -28,10 +28,17 @@ pub struct Tasks {
 impl Tasks {
     /// Runs `task` until it ends by itself.
     #[expect(clippy::disallowed_methods, reason = "this is where tasks are watched")]
-    pub fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let name = name.into();
         self.running.spawn(async move {
-            let crashed = tokio::spawn(task).await.err().map(|error| error.to_string());
+            let crashed = tokio::spawn(task)
+                .await
+                .err()
+                .map(|error| error.to_string());
             (name, crashed)
         });
     }
@@ -46,12 +53,16 @@ impl Tasks {
         work: impl FnOnce() -> Result<(), E> + Send + 'static,
     ) -> std::io::Result<()> {
         let (ended, has_ended) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // A panic drops the sender, which tells it too.
-            let _ = ended.send(work().err().map(|error| error.to_string()));
-        })?;
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // A panic drops the sender, which tells it too.
+                let _ = ended.send(work().err().map(|error| error.to_string()));
+            })?;
         self.running.spawn(async move {
-            let why = has_ended.await.unwrap_or_else(|_| Some("it panicked".to_owned()));
+            let why = has_ended
+                .await
+                .unwrap_or_else(|_| Some("it panicked".to_owned()));
             (name.to_owned(), why)
         });
         Ok(())
@@ -60,10 +71,14 @@ impl Tasks {
     /// Returns when some task has ended, which it should not have.
     pub async fn ended(&mut self) -> Ended {
         match self.running.join_next().await {
-            Some(Ok((name, why))) => {
-                Ended { name, why: why.unwrap_or_else(|| "it came to its end".to_owned()) }
-            }
-            Some(Err(error)) => Ended { name: "a task".to_owned(), why: error.to_string() },
+            Some(Ok((name, why))) => Ended {
+                name,
+                why: why.unwrap_or_else(|| "it came to its end".to_owned()),
+            },
+            Some(Err(error)) => Ended {
+                name: "a task".to_owned(),
+                why: error.to_string(),
+            },
             None => std::future::pending().await,
         }
     }
@@ -78,7 +93,10 @@ impl Tasks {
             let crashed = match ended {
                 Ok((name, Some(why))) => Err(Ended { name, why }),
                 Ok((_, None)) => Ok(()),
-                Err(error) => Err(Ended { name: "a task".to_owned(), why: error.to_string() }),
+                Err(error) => Err(Ended {
+                    name: "a task".to_owned(),
+                    why: error.to_string(),
+                }),
             };
             first = first.and(crashed);
         }
@@ -138,8 +156,13 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_fails_is_noticed_with_its_reason() {
         let mut tasks = Tasks::default();
-        tasks.spawn_thread("writer", || Err("the disk is gone")).expect("a thread");
-        let ended = Ended { name: "writer".into(), why: "the disk is gone".into() };
+        tasks
+            .spawn_thread("writer", || Err("the disk is gone"))
+            .expect("a thread");
+        let ended = Ended {
+            name: "writer".into(),
+            why: "the disk is gone".into(),
+        };
         assert_eq!(tasks.ended().await, ended);
     }
 

@@ -21,11 +21,13 @@ type Failure = Box<dyn std::error::Error>;
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Openapi => print(&amqpost::http::openapi_yaml()),
+        Command::Openapi => print(&amqpost::http::openapi_yaml()?),
         Command::Serve => {
             let config = Config::load(&cli.file, cli.options)?;
             start_log(&config)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(amqpost::app::serve(config))?;
             Ok(())
         }
@@ -34,7 +36,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 fn start_log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log_filter)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Human => log.init(),
         LogFormat::Json => log.json().init(),

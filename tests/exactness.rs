@@ -18,7 +18,11 @@ const CALLERS: usize = 16;
 const KEYS: usize = 64;
 
 fn messages() -> usize {
-    if std::env::var_os("AMQPOST_TEST_FULL").is_some() { 200_000 } else { 20_000 }
+    if std::env::var_os("AMQPOST_TEST_FULL").is_some() {
+        200_000
+    } else {
+        20_000
+    }
 }
 
 /// A reproducible row of numbers; the seed is in the failure's message.
@@ -41,7 +45,13 @@ async fn every_status_is_what_the_queue_contains(lanes: usize) {
     for key in 0..KEYS {
         place.bind(&format!("key.{key}")).await;
     }
-    let stack = Arc::new(Stack::start(&[url], &Shape { lanes, ..Shape::default() }));
+    let stack = Arc::new(Stack::start(
+        &[url],
+        &Shape {
+            lanes,
+            ..Shape::default()
+        },
+    ));
 
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..CALLERS {
@@ -55,7 +65,9 @@ async fn every_status_is_what_the_queue_contains(lanes: usize) {
                 let lost = dice.throw(100) < 30;
                 let routing_key = format!("{}.{key}", if lost { "nowhere" } else { "key" });
                 let payload = format!("{number}");
-                let id = stack.accept(draft(&place.exchange, &routing_key, payload)).await;
+                let id = stack
+                    .accept(draft(&place.exchange, &routing_key, payload))
+                    .await;
                 accepted.push((id, lost));
             }
             accepted
@@ -67,7 +79,9 @@ async fn every_status_is_what_the_queue_contains(lanes: usize) {
     let arrived = place.take_all().await;
     let mut copies: HashMap<String, usize> = HashMap::new();
     for one in &arrived {
-        *copies.entry(one.amqpost_id().expect("every message carries its id")).or_default() += 1;
+        *copies
+            .entry(one.amqpost_id().expect("every message carries its id"))
+            .or_default() += 1;
     }
     let mut wrong = Vec::new();
     for (id, lost) in &accepted {
@@ -85,19 +99,38 @@ async fn every_status_is_what_the_queue_contains(lanes: usize) {
             wrong.push((id, lost, there, outcome));
         }
     }
-    assert!(wrong.is_empty(), "{} wrong, such as {:?}", wrong.len(), wrong.first());
-    assert!(copies.is_empty(), "the queue contains what nobody accepted: {copies:?}");
+    assert!(
+        wrong.is_empty(),
+        "{} wrong, such as {:?}",
+        wrong.len(),
+        wrong.first()
+    );
+    assert!(
+        copies.is_empty(),
+        "the queue contains what nobody accepted: {copies:?}"
+    );
     assert_in_order(&arrived);
-    Arc::into_inner(stack).expect("the callers are done").stop().await;
+    Arc::into_inner(stack)
+        .expect("the callers are done")
+        .stop()
+        .await;
 }
 
 /// Within a routing key, payloads are numbers that grow.
 fn assert_in_order(arrived: &[Arrived]) {
     let mut last: HashMap<&str, usize> = HashMap::new();
     for one in arrived {
-        let number = std::str::from_utf8(&one.payload).expect("digits").parse().expect("a number");
+        let number = std::str::from_utf8(&one.payload)
+            .expect("digits")
+            .parse()
+            .expect("a number");
         if let Some(before) = last.insert(&one.routing_key, number) {
-            assert!(before < number, "{} came after {number} of {}", before, one.routing_key);
+            assert!(
+                before < number,
+                "{} came after {number} of {}",
+                before,
+                one.routing_key
+            );
         }
     }
 }

@@ -54,31 +54,56 @@ pub struct Stack {
 impl Stack {
     /// Starts with the brokers at `urls`.
     pub fn start(urls: &[String], shape: &Shape) -> Self {
-        let everything = HistoryBudget { messages_max: usize::MAX, bytes_max: usize::MAX };
+        let everything = HistoryBudget {
+            messages_max: usize::MAX,
+            bytes_max: usize::MAX,
+        };
         let store = MemoryStore::new(everything);
         let waiters = Arc::new(Waiters::default());
         let settings = Settings {
             lanes: shape.lanes,
-            budget: Budget { messages_max: usize::MAX, bytes_max: usize::MAX },
+            budget: Budget {
+                messages_max: usize::MAX,
+                bytes_max: usize::MAX,
+            },
             dispatch: dispatch::Settings {
                 retry: shape.retry.clone(),
                 exchange_known: Duration::from_secs(30),
             },
         };
         let (relay, writer) = Relay::new(&settings, store.clone(), waiters.clone());
-        let window = Window { messages: shape.window_messages, bytes: 32 << 20 };
+        let window = Window {
+            messages: shape.window_messages,
+            bytes: 32 << 20,
+        };
         let limit = Duration::from_secs(10);
-        let broker = Broker::new(urls, window, shape.heartbeat, limit).expect("good addresses");
+        let urls: Vec<_> = urls.iter().map(|url| url.parse().expect("a URI")).collect();
+        let broker = Broker::new(&urls, window, shape.heartbeat, limit).expect("good addresses");
         let (mut journal, mut lanes, stop) = (Tasks::default(), Tasks::default(), Stop::default());
-        journal.spawn_thread("journal", move || writer.run()).expect("a thread");
+        journal
+            .spawn_thread("journal", move || writer.run())
+            .expect("a thread");
         for (number, feed) in relay.lane_feeds().into_iter().enumerate() {
             let name = format!("lane {number}");
             lanes.spawn(name.clone(), broker.lane(name).run(feed, stop.watch()));
         }
         let probation = broker.lane_of_one("probation lane".into());
-        lanes.spawn("probation", probation.run(relay.probation_feed(), stop.watch()));
-        lanes.spawn("prober", relay.clone().probe(Arc::new(broker.probe()), stop.watch()));
-        Self { relay, store, waiters, stop, lanes, journal }
+        lanes.spawn(
+            "probation",
+            probation.run(relay.probation_feed(), stop.watch()),
+        );
+        lanes.spawn(
+            "prober",
+            relay.clone().probe(Arc::new(broker.probe()), stop.watch()),
+        );
+        Self {
+            relay,
+            store,
+            waiters,
+            stop,
+            lanes,
+            journal,
+        }
     }
 
     /// Accepts a message, as HTTP would.
@@ -117,7 +142,10 @@ impl Stack {
         self.stop.tell();
         self.lanes.all_ended().await.expect("lanes end well");
         self.relay.end();
-        self.journal.all_ended().await.expect("the journal ends well");
+        self.journal
+            .all_ended()
+            .await
+            .expect("the journal ends well");
     }
 }
 

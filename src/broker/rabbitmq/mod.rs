@@ -15,4 +15,4 @@ pub mod uri;
 
 pub use lane::{Endpoint, Lane};
 pub use probe::LapinProbe;
-pub use uri::{Broker, BrokerError, Window};
+pub use uri::{Broker, TlsError, Window};

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use amq_protocol_uri::AMQPUri;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
@@ -20,8 +21,8 @@ const NOT_FOUND: u16 = 404;
 
 /// Asks one question after the other.
 pub struct LapinProbe {
-    /// Complete URIs, as lapin takes them.
-    uris: Vec<String>,
+    /// As lapin takes them.
+    uris: Vec<AMQPUri>,
     /// lapin's connect has no limit of its own, and an answer may never come.
     timeout: Duration,
     link: Mutex<Option<Link>>,
@@ -35,7 +36,7 @@ struct Link {
 impl LapinProbe {
     /// A probe over any of `uris`; it connects when it is first asked.
     #[must_use]
-    pub fn new(uris: Vec<String>, timeout: Duration) -> Self {
+    pub fn new(uris: Vec<AMQPUri>, timeout: Duration) -> Self {
         Self {
             uris,
             timeout,
@@ -81,7 +82,7 @@ impl LapinProbe {
         for uri in &self.uris {
             let properties =
                 ConnectionProperties::default().with_connection_name("amqpost probe".into());
-            match Connection::connect(uri, properties).await {
+            match Connection::connect_uri(uri.clone(), properties).await {
                 Ok(connection) => {
                     return Ok(Link {
                         connection,

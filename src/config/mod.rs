@@ -1,0 +1,259 @@
+//! How one gateway is set up: defaults, a file, the environment, flags, in rising order of strength.
+//!
+//! All mistakes are told at once, each with the name of its option and what to write instead. What
+//! this version cannot do yet is refused rather than ignored.
+
+mod brokers;
+mod options;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+pub use brokers::BrokerUrls;
+pub use options::{Cli, Command, ConfigFile, LogFormat, Options};
+
+use crate::domain::{Limits, RetrySchedule};
+use crate::http;
+
+/// The depth of nesting that the recursive parts of the gateway have stack for.
+const JSON_DEPTH_LIMIT: usize = 256;
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to serve HTTP.
+    pub listen: SocketAddr,
+    /// The broker's addresses.
+    pub brokers: BrokerUrls,
+    /// Serve everybody who can connect, without keys.
+    pub allow_anonymous: bool,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// What is logged, in the words of tracing's `EnvFilter`.
+    pub log_filter: String,
+    /// Connections to the broker that publish side by side.
+    pub lanes: usize,
+    /// Messages in flight on one lane.
+    pub window_messages: usize,
+    /// Bytes in flight on one lane.
+    pub window_bytes: usize,
+    /// Time to settle what is in flight when the process is told to stop.
+    pub shutdown_grace: Duration,
+    /// When nacked messages are tried again.
+    pub retry: RetrySchedule,
+    /// How long an exchange is taken to be there after it was seen.
+    pub exchange_known: Duration,
+    /// How long connecting to the broker may take.
+    pub connect_timeout: Duration,
+    /// The interval of the heartbeats, in whole seconds.
+    pub heartbeat: Duration,
+    /// How the HTTP room behaves.
+    pub http: http::Settings,
+    /// Every limit.
+    pub limits: Limits,
+}
+
+/// Everything that is wrong with a configuration, one sentence each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// The configuration of a process: `options` come from the command line and the environment,
+    /// weaker ones from the file.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn load(file: &ConfigFile, options: Options) -> Result<Self, ConfigError> {
+        let weaker = match &file.path {
+            Some(path) => read(path).map_err(|mistake| ConfigError(vec![mistake]))?,
+            None => Options::default(),
+        };
+        Self::check(&options.or(weaker))
+    }
+
+    fn check(given: &Options) -> Result<Self, ConfigError> {
+        let mut mistakes = Vec::new();
+        refuse_what_is_not_there(given, &mut mistakes);
+        let allow_anonymous = given.allow_anonymous.unwrap_or(false);
+        let listen = listen(given, allow_anonymous, &mut mistakes);
+        let url = given.broker_url.as_deref();
+        let url = url.unwrap_or("amqp://guest:guest@127.0.0.1:5672/%2f");
+        let brokers = BrokerUrls::parse(url).map_err(|mistake| mistakes.push(mistake));
+        let config = brokers.map(|brokers| Self {
+            listen,
+            brokers,
+            allow_anonymous,
+            log_format: given.log_format.unwrap_or(LogFormat::Human),
+            log_filter: given
+                .log_filter
+                .clone()
+                .unwrap_or_else(|| "info".to_owned()),
+            lanes: given.lanes.unwrap_or(4),
+            window_messages: given.window_messages.unwrap_or(1000),
+            window_bytes: given.window_bytes.unwrap_or(32 << 20),
+            shutdown_grace: seconds(given.shutdown_grace_seconds, 20),
+            retry: retry(given),
+            exchange_known: seconds(given.exchange_known_seconds, 30),
+            connect_timeout: seconds(given.connect_timeout_seconds, 10),
+            heartbeat: seconds(given.heartbeat_seconds.map(u32::from), 10),
+            http: settings(given, allow_anonymous),
+            limits: limits(given),
+        });
+        if let Ok(config) = &config {
+            config.check_ranges(&mut mistakes);
+        }
+        match config {
+            Ok(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigError(mistakes)),
+        }
+    }
+
+    fn check_ranges(&self, mistakes: &mut Vec<String>) {
+        let limits = &self.limits;
+        let at_least_one = [
+            ("lanes", self.lanes),
+            ("window_messages", self.window_messages),
+            ("window_bytes", self.window_bytes),
+            ("retry_tries_max", self.retry.tries_max as usize),
+            ("connections_max", self.http.connections_max),
+            (
+                "header_read_seconds_max",
+                self.http.header_read_seconds_max as usize,
+            ),
+            ("idle_seconds_max", self.http.idle_seconds_max as usize),
+            (
+                "body_read_seconds_max",
+                self.http.body_read_seconds_max as usize,
+            ),
+            (
+                "connect_timeout_seconds",
+                usize::from(!self.connect_timeout.is_zero()),
+            ),
+            ("heartbeat_seconds", usize::from(!self.heartbeat.is_zero())),
+            ("body_bytes_max", limits.body_bytes_max),
+            ("json_depth_max", limits.json_depth_max),
+            ("pending_messages_max", limits.pending_messages_max),
+            ("pending_bytes_max", limits.pending_bytes_max),
+        ];
+        for (name, _) in at_least_one.iter().filter(|(_, value)| *value == 0) {
+            mistakes.push(format!("{name} must be at least 1"));
+        }
+        if limits.json_depth_max > JSON_DEPTH_LIMIT {
+            mistakes.push(format!("json_depth_max must be at most {JSON_DEPTH_LIMIT}"));
+        }
+        if self.http.bodies_bytes_max < limits.body_bytes_max {
+            mistakes.push("bodies_bytes_max must not be below body_bytes_max".to_owned());
+        }
+        if self.retry.pause_min > self.retry.pause_max {
+            mistakes.push("retry_pause_ms_min must not be above retry_pause_ms_max".to_owned());
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Options, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the file {shown} cannot be read: {error}"))?;
+    // The parser's own error quotes the line, in which a password may stand; its message does not.
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| {
+            let before = text.get(..span.start).unwrap_or_default();
+            1 + before.matches('\n').count()
+        });
+        format!("the file {shown}, line {line}: {}", error.message())
+    })
+}
+
+fn refuse_what_is_not_there(given: &Options, mistakes: &mut Vec<String>) {
+    let is_given = |option: &Option<String>| option.as_ref().is_some_and(|keys| !keys.is_empty());
+    if is_given(&given.api_keys) {
+        mistakes.push(
+            "api_keys (AMQPOST_API_KEYS) is not supported by this version yet, and would protect \
+             nothing: remove it"
+                .to_owned(),
+        );
+    }
+    match given.store_url.as_deref() {
+        None | Some("" | "memory:") => {}
+        Some(_) => mistakes.push(
+            "store_url (AMQPOST_STORE_URL) can only be memory: here, since this version keeps \
+             messages in memory only; what is pending does not survive the process"
+                .to_owned(),
+        ),
+    }
+}
+
+fn listen(given: &Options, allow_anonymous: bool, mistakes: &mut Vec<String>) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Some(text) = given.listen.as_deref() else {
+        return default;
+    };
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        mistakes.push(format!(
+            "listen (AMQPOST_LISTEN) must be an address and a port, such as 127.0.0.1:8080 or \
+             [::1]:8080, and is {text:?}"
+        ));
+        return default;
+    };
+    if !address.ip().to_canonical().is_loopback() && !allow_anonymous {
+        mistakes.push(format!(
+            "listen (AMQPOST_LISTEN) is {address}, which other machines can reach, and there are no \
+             keys: listen on 127.0.0.1, or set AMQPOST_ALLOW_ANONYMOUS=true to serve everybody"
+        ));
+    }
+    address
+}
+
+fn seconds(given: Option<u32>, default: u32) -> Duration {
+    Duration::from_secs(given.unwrap_or(default).into())
+}
+
+fn retry(given: &Options) -> RetrySchedule {
+    let default = RetrySchedule::default();
+    let pause = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
+    RetrySchedule {
+        tries_max: given.retry_tries_max.unwrap_or(default.tries_max),
+        pause_min: pause(given.retry_pause_ms_min, default.pause_min),
+        pause_max: pause(given.retry_pause_ms_max, default.pause_max),
+    }
+}
+
+fn settings(given: &Options, allow_anonymous: bool) -> http::Settings {
+    let default = http::Settings::default();
+    http::Settings {
+        loopback_only: !allow_anonymous,
+        connections_max: given.connections_max.unwrap_or(default.connections_max),
+        bodies_bytes_max: given.bodies_bytes_max.unwrap_or(default.bodies_bytes_max),
+        header_read_seconds_max: given
+            .header_read_seconds_max
+            .unwrap_or(default.header_read_seconds_max),
+        idle_seconds_max: given.idle_seconds_max.unwrap_or(default.idle_seconds_max),
+        body_read_seconds_max: given
+            .body_read_seconds_max
+            .unwrap_or(default.body_read_seconds_max),
+    }
+}
+
+fn limits(given: &Options) -> Limits {
+    let default = Limits::default();
+    Limits {
+        body_bytes_max: given.body_bytes_max.unwrap_or(default.body_bytes_max),
+        payload_bytes_max: given.payload_bytes_max.unwrap_or(default.payload_bytes_max),
+        headers_bytes_max: given.headers_bytes_max.unwrap_or(default.headers_bytes_max),
+        json_depth_max: given.json_depth_max.unwrap_or(default.json_depth_max),
+        wait_seconds_max: given.wait_seconds_max.unwrap_or(default.wait_seconds_max),
+        pending_messages_max: given
+            .pending_messages_max
+            .unwrap_or(default.pending_messages_max),
+        pending_bytes_max: given.pending_bytes_max.unwrap_or(default.pending_bytes_max),
+        history_messages_max: given
+            .history_messages_max
+            .unwrap_or(default.history_messages_max),
+        history_bytes_max: given.history_bytes_max.unwrap_or(default.history_bytes_max),
+    }
+}
+
+#[cfg(test)]
+mod tests;

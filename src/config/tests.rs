@@ -1,0 +1,206 @@
+use std::io::Write as _;
+
+use clap::builder::Resettable;
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::*;
+
+/// The command line, deaf to the environment that the tests run in.
+fn parse<'a>(arguments: impl Iterator<Item = &'a str>) -> Cli {
+    let mut command = Cli::command().mut_args(|option| option.env(Resettable::Reset));
+    let matches = command.try_get_matches_from_mut(arguments);
+    Cli::from_arg_matches(&matches.expect("flags that exist")).expect("a command line")
+}
+
+/// The configuration by flags alone.
+fn with(flags: &[&str]) -> Result<Config, ConfigError> {
+    let arguments = ["amqpost"].iter().chain(flags);
+    let cli = parse(arguments.copied());
+    Config::load(&cli.file, cli.options)
+}
+
+fn mistakes(flags: &[&str]) -> Vec<String> {
+    with(flags).expect_err("mistakes").0
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+fn with_file(text: &str, flags: &[&str]) -> Result<Config, ConfigError> {
+    let file = file(text);
+    let path = file.path().to_str().expect("a path").to_owned();
+    let mut all = vec!["--config", &path];
+    all.extend(flags);
+    with(&all)
+}
+
+#[test]
+fn without_anything_there_are_defaults() {
+    let config = with(&[]).expect("defaults");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.retry, RetrySchedule::default());
+    assert_eq!(config.http, http::Settings::default());
+    assert_eq!(config.brokers.user(), Some("guest"));
+    assert_eq!(config.brokers.urls()[0].vhost, "/");
+}
+
+#[test]
+fn the_example_file_names_every_option_with_its_default() {
+    let text = include_str!("../../amqpost.example.toml");
+    assert_eq!(with_file(text, &[]), with(&[]));
+    let table: toml::Table = text.parse().expect("TOML");
+    let command = Cli::command();
+    for option in command.get_arguments() {
+        let key = option.get_id().as_str();
+        assert!(
+            key == "path" || table.contains_key(key),
+            "{key} is not in the example file"
+        );
+    }
+}
+
+#[test]
+fn every_option_has_an_environment_variable_of_its_name_and_tells_its_default() {
+    let table: toml::Table = include_str!("../../amqpost.example.toml")
+        .parse()
+        .expect("TOML");
+    let command = Cli::command();
+    for (key, default) in &table {
+        let option = command
+            .get_arguments()
+            .find(|option| option.get_id() == key)
+            .expect(key);
+        let variable = option.get_env().and_then(|name| name.to_str());
+        assert_eq!(
+            variable,
+            Some(format!("AMQPOST_{}", key.to_uppercase()).as_str())
+        );
+        let default = match default {
+            toml::Value::String(text) if text.is_empty() => "none".to_owned(),
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let help = option
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(
+            help.contains(&format!("[default: {default}]")),
+            "{key}: {help}"
+        );
+    }
+}
+
+#[test]
+fn flags_are_stronger_than_the_file() {
+    let text = "lanes = 2\nwindow_messages = 7";
+    let config = with_file(text, &["--lanes", "3"]).expect("good");
+    assert_eq!((config.lanes, config.window_messages), (3, 7));
+}
+
+#[test]
+fn options_may_stand_before_and_after_the_command() {
+    let parse = |arguments: &[&'static str]| parse(arguments.iter().copied());
+    let before = parse(&["amqpost", "--lanes", "3", "serve"]);
+    let after = parse(&["amqpost", "serve", "--lanes", "3"]);
+    for cli in [before, after] {
+        assert_eq!(cli.command, Some(Command::Serve));
+        assert_eq!(Config::load(&cli.file, cli.options).expect("good").lanes, 3);
+    }
+    assert_eq!(parse(&["amqpost"]).command, None);
+    assert_eq!(
+        parse(&["amqpost", "openapi"]).command,
+        Some(Command::Openapi)
+    );
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_named() {
+    let mistakes = with_file("lanes = 2\nlains = 3", &[])
+        .expect_err("a mistake")
+        .0;
+    assert!(
+        mistakes[0].contains("line 2") && mistakes[0].contains("lains"),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
+fn a_mistake_in_the_file_does_not_show_the_secrets_beside_it() {
+    for text in [
+        "broker_url = \"amqp://u:secret@h\" x",
+        "broker_url = [\"secret\"]",
+    ] {
+        let mistakes = with_file(text, &[]).expect_err("a mistake").0;
+        assert!(!mistakes.concat().contains("secret"), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_mistake() {
+    assert!(mistakes(&["--config", "/nowhere/at/all.toml"])[0].contains("/nowhere/at/all.toml"));
+}
+
+#[test]
+fn what_is_not_supported_yet_is_refused() {
+    assert!(mistakes(&["--api-keys", "a:b"])[0].contains("AMQPOST_API_KEYS"));
+    for store in ["sqlite:x.db", "postgres://h/db", "memory"] {
+        assert!(mistakes(&["--store-url", store])[0].contains("in memory only"));
+    }
+    assert!(with(&["--store-url", "memory:", "--api-keys", ""]).is_ok());
+}
+
+#[test]
+fn other_machines_are_served_only_when_that_is_said() {
+    for open in ["0.0.0.0:80", "[::]:80", "192.168.0.1:80"] {
+        assert!(mistakes(&["--listen", open])[0].contains("AMQPOST_ALLOW_ANONYMOUS=true"));
+        let config = with(&["--listen", open, "--allow-anonymous"]).expect("said so");
+        assert!(!config.http.loopback_only);
+    }
+    for here in ["127.9.9.9:80", "[::1]:80"] {
+        assert!(
+            with(&["--listen", here])
+                .expect("loopback")
+                .http
+                .loopback_only
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let flags = [
+        "--listen",
+        "x",
+        "--api-keys",
+        "k",
+        "--lanes",
+        "0",
+        "--json-depth-max",
+        "1000",
+    ];
+    let mistakes = mistakes(&flags);
+    for word in ["listen", "api_keys", "lanes", "json_depth_max"] {
+        assert!(
+            mistakes.iter().any(|mistake| mistake.contains(word)),
+            "{word}: {mistakes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_shows_no_password() {
+    let config = with(&["--broker-url", "amqp://u:secret@h"]).expect("good");
+    assert!(!format!("{config:?}").contains("secret"));
+    let help = Cli::command().render_long_help().to_string();
+    assert!(!help.contains("secret") && help.contains("AMQPOST_BROKER_URL"));
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}

@@ -1,0 +1,39 @@
+//! The answer that carries a message (contract, sections 2.4 and 3.1).
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::message_json::MessageJson;
+use super::prefer::{AnswerBody, Preferences};
+
+const AMQPOST_STATUS: HeaderName = HeaderName::from_static("amqpost-status");
+
+/// `message` with everything that its headers say, as `preferences` ask.
+pub(super) fn message(
+    status: StatusCode,
+    message: &MessageJson<'_>,
+    preferences: Preferences,
+) -> Response {
+    let mut response = match preferences.body {
+        Some(AnswerBody::Minimal) => json(status, &message.minimal()),
+        _ => json(status, message),
+    };
+    let headers = response.headers_mut();
+    let word = HeaderValue::from_static(message.status.as_str());
+    headers.insert(AMQPOST_STATUS, word);
+    headers.insert(header::VARY, HeaderValue::from_static("Prefer"));
+    preferences.tell(headers);
+    response
+}
+
+/// Any JSON answer. Nothing here may be cached.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, super::NO_STORE),
+    ];
+    // Everything that is told consists of strings and numbers, so this is never the empty fallback.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,96 @@
+//! Reading a request's body within its limits of size, time and memory.
+//!
+//! The limit for one body times the number of connections is more memory than any machine has, so
+//! all large bodies share a budget; small ones are free, and bounded by the number of connections.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::problem::{Code, Problem};
+use super::state::Gateway;
+
+/// What a body has free, and the unit that it takes from the budget beyond.
+const UNIT_BYTES: usize = 64 << 10;
+
+/// Memory for bodies, shared by all requests.
+pub(super) struct BodyBudget(Semaphore);
+
+impl BodyBudget {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self(Semaphore::new(
+            (bytes_max / UNIT_BYTES).min(Semaphore::MAX_PERMITS),
+        ))
+    }
+}
+
+/// A body, and the room that it takes for as long as it is kept.
+pub(super) struct Read<'a> {
+    pub(super) bytes: Bytes,
+    _held: Vec<SemaphorePermit<'a>>,
+}
+
+/// The whole body. What is announced as too large is refused before any of it is read; what is not
+/// announced is cut off at the limit.
+pub(super) async fn read(body: Body, gateway: &Gateway) -> Result<Read<'_>, Problem> {
+    let max = gateway.rules.limits.body_bytes_max;
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large(max));
+    }
+    let seconds = gateway.settings.body_read_seconds_max;
+    let limit = Duration::from_secs(seconds.into());
+    match tokio::time::timeout(limit, collect(body, max, gateway.bodies())).await {
+        Ok(read) => read,
+        Err(_) => Err(Problem::new(
+            Code::RequestTimeout,
+            format!("the body must arrive within {seconds} seconds"),
+        )),
+    }
+}
+
+async fn collect(mut body: Body, max: usize, budget: &BodyBudget) -> Result<Read<'_>, Problem> {
+    let mut held = Vec::new();
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| Problem::new(Code::IncompleteBody, "the body broke off before its end"))?;
+        // Trailers say nothing here.
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let size = first.len() + all.len() + data.len();
+        if size > max {
+            return Err(too_large(max));
+        }
+        while (held.len() + 1) * UNIT_BYTES < size {
+            held.push(budget.0.try_acquire().map_err(|_| overloaded())?);
+        }
+        // Most bodies are one piece, which needs no copy.
+        if size == data.len() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    let bytes = if all.is_empty() { first } else { all.freeze() };
+    Ok(Read { bytes, _held: held })
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(
+        Code::BodyTooLarge,
+        format!("at most {max} bytes are allowed"),
+    )
+}
+
+fn overloaded() -> Problem {
+    Problem::new(
+        Code::Overloaded,
+        "too many large bodies are being received; nothing was accepted",
+    )
+}

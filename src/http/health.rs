@@ -1,0 +1,171 @@
+//! `GET /healthz` and `GET /readyz`, for whoever starts and stops gateways.
+//!
+//! A broker that is away does not make the gateway unready: messages are kept. No addresses are
+//! told, since these endpoints are open to everybody.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::state::Gateway;
+use super::{answer, openapi};
+use crate::relay::{BrokerHealth, Health};
+
+/// The process lives.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alive)]
+pub(super) struct AliveJson {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Whether new messages are accepted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
+pub(super) struct ReadinessJson<'a> {
+    /// `ready` or `not_ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    store: StoreJson,
+    broker: BrokerJson<'a>,
+}
+
+/// The store of messages.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoreState)]
+pub(super) struct StoreJson {
+    /// `ok`, or `refusing` while it takes nothing: full, failing or stopping.
+    #[schema(example = "ok")]
+    state: &'static str,
+    /// Messages without a final status.
+    pending_messages: usize,
+}
+
+/// The broker as the connections to it see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BrokerState)]
+pub(super) struct BrokerJson<'a> {
+    /// `up`; `degraded` when some lanes are down or blocked; `blocked` when the broker takes nothing
+    /// on any; `down` when none is connected.
+    #[schema(example = "up")]
+    state: &'static str,
+    /// Connections that publish, or would.
+    lanes: usize,
+    /// Those that are connected.
+    lanes_up: usize,
+    /// Those of the connected ones that the broker has blocked.
+    lanes_blocked: usize,
+    /// Why a lane is down or blocked.
+    #[schema(required)]
+    reason: Option<WhyJson<'a>>,
+}
+
+/// Why the broker is not fully there.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BrokerReason)]
+pub(super) struct WhyJson<'a> {
+    /// Stable, for programs.
+    code: &'a str,
+    /// One sentence for people.
+    detail: &'a str,
+}
+
+/// The process lives
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "alive",
+    tag = "operating",
+    responses((status = 200, description = "It does.", body = inline(AliveJson)), openapi::OperatingResponses)
+)]
+pub(super) async fn alive() -> Response {
+    answer::json(StatusCode::OK, &AliveJson { status: "ok" })
+}
+
+/// New messages are accepted
+///
+/// A broker that is away does not make the gateway unready, since messages are kept.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "ready",
+    tag = "operating",
+    responses(
+        (status = 200, description = "They are.", body = ReadinessJson),
+        (status = 503, description = "They are not.", body = ReadinessJson),
+        openapi::OperatingResponses
+    )
+)]
+pub(super) async fn ready(State(gateway): State<Gateway>) -> Response {
+    let health = gateway.backend.health();
+    let status = if health.accepting {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    answer::json(status, &readiness(&health))
+}
+
+fn readiness(health: &Health) -> ReadinessJson<'_> {
+    let (status, store) = if health.accepting {
+        ("ready", "ok")
+    } else {
+        ("not_ready", "refusing")
+    };
+    let broker = &health.broker;
+    ReadinessJson {
+        status,
+        store: StoreJson {
+            state: store,
+            pending_messages: health.pending_messages,
+        },
+        broker: BrokerJson {
+            state: broker_state(broker),
+            lanes: broker.lanes,
+            lanes_up: broker.lanes_up,
+            lanes_blocked: broker.lanes_blocked,
+            reason: broker.reason.as_ref().map(|reason| WhyJson {
+                code: reason.code.as_str(),
+                detail: &reason.detail,
+            }),
+        },
+    }
+}
+
+fn broker_state(broker: &BrokerHealth) -> &'static str {
+    if broker.lanes_up == 0 {
+        "down"
+    } else if broker.lanes_blocked >= broker.lanes_up {
+        "blocked"
+    } else if broker.lanes_blocked > 0 || broker.lanes_up < broker.lanes {
+        "degraded"
+    } else {
+        "up"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_is_what_its_lanes_are() {
+        let state = |lanes_up, lanes_blocked| {
+            broker_state(&BrokerHealth {
+                lanes_up,
+                lanes_blocked,
+                lanes: 4,
+                reason: None,
+            })
+        };
+        assert_eq!(state(4, 0), "up");
+        assert_eq!(state(3, 0), "degraded");
+        assert_eq!(state(4, 1), "degraded");
+        assert_eq!(state(4, 4), "blocked");
+        assert_eq!(state(2, 2), "blocked");
+        assert_eq!(state(0, 0), "down");
+    }
+}

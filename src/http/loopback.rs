@@ -1,0 +1,146 @@
+//! Without keys, only this machine is served.
+//!
+//! The listener is on a loopback address then, but a browser on this machine would carry requests of
+//! any web page to it: directly (a cross-site request), or through a name of the attacker's that
+//! resolves to 127.0.0.1 (DNS rebinding). So `Host` must say loopback, and whatever a browser says
+//! about where a request comes from must not name another site.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::{Code, Problem};
+use super::state::Gateway;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses what does not come from this machine, unless everybody is allowed.
+pub(super) async fn guard(
+    State(gateway): State<Gateway>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if gateway.settings.loopback_only
+        && let Err(problem) = check(&request)
+    {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+fn check(request: &Request) -> Result<(), Problem> {
+    let refused = |detail| Err(Problem::new(Code::HostNotAllowed, detail));
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.to_str().is_ok_and(is_loopback) => {}
+        (None, None) if request.version() < Version::HTTP_11 => {}
+        (None, None) => return refused("the Host header is missing"),
+        _ => {
+            return refused(
+                "Host must be localhost or a loopback address: without keys, only this machine is served",
+            );
+        }
+    }
+    // The absolute form of a request target overrules `Host` (RFC 9112, section 3.2.2).
+    if let Some(authority) = request.uri().authority()
+        && !is_loopback(authority.as_str())
+    {
+        return refused("the host of the request target must be a loopback address");
+    }
+    check_site(request.headers())
+}
+
+fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
+    let origins_are_loopback = headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        let authority = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(is_loopback)
+    });
+    let fetched_here = headers
+        .get_all(SEC_FETCH_SITE)
+        .iter()
+        .all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    if origins_are_loopback && fetched_here {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::CrossSiteRequest,
+        "a browser sent this request from another site",
+    ))
+}
+
+/// Whether `host` or `host:port` names this machine.
+fn is_loopback(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) => (host, port),
+            None => return false,
+        },
+        None => match authority.find(':') {
+            Some(at) => authority.split_at(at),
+            None => (authority, ""),
+        },
+    };
+    let port_is_fine = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if !port_is_fine {
+        return false;
+    }
+    if authority.starts_with('[') {
+        return host
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback());
+    }
+    let host = host.to_ascii_lowercase();
+    // Browsers never ask the network for names below .localhost (RFC 6761, section 6.3).
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for here in [
+            "localhost",
+            "LocalHost:8080",
+            "app.localhost",
+            "127.0.0.1",
+            "127.8.9.10:80",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "127.1",
+            "10.0.0.1",
+            "[::2]",
+            "[::1",
+            "[::1]x",
+            "localhost:80@example.com",
+            "localhost:x",
+            "::1",
+            "localhost/",
+        ] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+    }
+}

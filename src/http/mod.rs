@@ -1,0 +1,67 @@
+//! The HTTP interface. [`router`] is its table of contents; each endpoint is one file.
+//!
+//! This room checks and translates: what a caller wrote becomes a [`crate::domain::Draft`], and what
+//! the relay and the store know becomes an answer. It decides nothing about messages.
+
+mod access_log;
+mod answer;
+mod body;
+mod get_message;
+mod head_time;
+mod health;
+mod loopback;
+mod media_type;
+mod message_json;
+mod openapi;
+mod panics;
+mod parse;
+mod prefer;
+mod problem;
+mod publish_message;
+mod query;
+mod serve;
+mod state;
+mod wait;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use openapi::yaml as openapi_yaml;
+pub use problem::{Code, Problem};
+pub use serve::serve;
+pub use state::{Accepting, Backend, Gateway, Parts, Settings};
+
+/// Answers are about one moment and one caller.
+const NO_STORE: &str = "no-store";
+
+/// Every endpoint of this version, behind everything that concerns all of them.
+pub fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/v1/messages", post(publish_message::publish_message))
+        .route("/v1/messages/{id}", get(get_message::get_message))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.yaml", get(openapi::document))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(panics::answer))
+        .layer(from_fn_with_state(gateway.clone(), loopback::guard))
+        .layer(from_fn(access_log::log))
+        .with_state(gateway)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this path")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "this path does not know the method; Allow names those that it knows",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! `GET /openapi.yaml`: the contract for machines, generated from the code's own types.
+//!
+//! The same text lies at the project's root, where a test keeps it equal. What the code cannot say
+//! of itself (the request, which is read by hand, and which errors an endpoint gives) stands in
+//! `request` and `responses`, and tests compare both with the code.
+
+mod request;
+mod responses;
+
+use axum::http::{HeaderName, header};
+use utoipa::OpenApi;
+
+pub(super) use request::{MessageRequest, PreferPublish, PreferWait};
+pub(super) use responses::{GetResponses, OperatingResponses, PublishResponses};
+
+use super::message_json::{MessageJson, MinimalJson, ReasonJson};
+use super::problem::{FaultJson, ProblemJson};
+use super::{get_message, health, publish_message};
+use crate::domain::Limits;
+
+/// The endpoints, in the order of the contract.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "amqpost"),
+    paths(
+        publish_message::publish_message,
+        get_message::get_message,
+        health::alive,
+        health::ready,
+        document
+    ),
+    components(schemas(MessageJson, MinimalJson, ReasonJson, ProblemJson, FaultJson)),
+    tags(
+        (name = "publishing", description = "Handing messages over."),
+        (name = "asking", description = "What became of them."),
+        (name = "operating", description = "For whoever runs the gateway.")
+    )
+)]
+struct Document;
+
+/// The whole document as YAML.
+///
+/// # Errors
+/// When the document has no YAML form, which the tests exclude.
+pub fn yaml() -> Result<String, String> {
+    let mut document = Document::openapi();
+    // What the package does not say, the derived document would leave empty.
+    document.info.license = None;
+    document.info.description = Some(description(&Limits::default()));
+    document.to_yaml().map_err(|error| error.to_string())
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/openapi.yaml",
+    operation_id = "openapi",
+    tag = "operating",
+    responses(
+        (status = 200, description = "OpenAPI in YAML.", content_type = "application/yaml", body = String),
+        OperatingResponses
+    )
+)]
+pub(super) async fn document() -> ([(HeaderName, &'static str); 1], String) {
+    let yaml = yaml().unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/yaml")], yaml)
+}
+
+fn description(limits: &Limits) -> String {
+    let mib = |bytes: usize| bytes >> 20;
+    let kib = |bytes: usize| bytes >> 10;
+    format!(
+        "An HTTP publishing gateway for RabbitMQ: hand a message over, get an id, and ask what became \
+of it.\n\n\
+Unknown request fields, query parameters and `Amqp-*` headers are refused. Callers must ignore \
+response fields and codes that they do not know. Times are RFC 3339 in UTC; ids are lower-case \
+UUIDs.\n\n\
+`pending` means that there is no final outcome yet; `confirmed`, that the broker acknowledged the \
+message and did not return it; `returned`, that it could not route it; `failed`, that the gateway \
+has stopped trying. A final status is told only after it is stored. What was answered with an error \
+was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
+| limit | default |\n|---|---|\n\
+| body of a request | {body} MiB |\n\
+| payload of a message | {payload} MiB |\n\
+| headers of a message, as AMQP encodes them | {headers} KiB |\n\
+| nesting of a JSON payload or of headers | {depth} levels |\n\
+| `Prefer: wait` | {wait} s |\n\
+| pending messages | {pending} |\n\
+| pending messages, their bytes | {pending_bytes} MiB |\n\
+| settled messages that are kept to be asked about | {history} |\n\
+| settled messages, their bytes | {history_bytes} MiB |\n",
+        body = mib(limits.body_bytes_max),
+        payload = mib(limits.payload_bytes_max),
+        headers = kib(limits.headers_bytes_max),
+        depth = limits.json_depth_max,
+        wait = limits.wait_seconds_max,
+        pending = limits.pending_messages_max,
+        pending_bytes = mib(limits.pending_bytes_max),
+        history = limits.history_messages_max,
+        history_bytes = mib(limits.history_bytes_max),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Errors as callers see them: `application/problem+json` (RFC 9457).
+//!
+//! Every error answer of the gateway is one of [`Code`], which knows everything about it that does
+//! not depend on the request. There is no code for "internal error": whatever goes wrong behind the
+//! edge is one of the 503s, and only [`Code::OutcomeUnknown`] leaves open what became of a message.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::Fault;
+
+/// The media type of every error answer.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What went wrong. The words are stable; callers must ignore those that they do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The body is not one JSON object.
+    MalformedJson,
+    /// The body ended early or broke off.
+    IncompleteBody,
+    /// There is a query parameter that this endpoint does not know.
+    InvalidQuery,
+    /// The `Host` is not one that this gateway answers to.
+    HostNotAllowed,
+    /// A browser sent it from another site.
+    CrossSiteRequest,
+    /// There is nothing here.
+    NotFound,
+    /// This path knows other methods.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The message is older than the history that is kept.
+    HistoryExpired,
+    /// The body is larger than allowed.
+    BodyTooLarge,
+    /// The body is of a type or encoding that is not taken here.
+    UnsupportedMediaType,
+    /// Some fields are faulty; each is named.
+    InvalidMessage,
+    /// The budget for pending messages is used up.
+    StoreFull,
+    /// Too much is being received at the same time.
+    Overloaded,
+    /// The store does not answer.
+    StoreUnavailable,
+    /// The process is about to end.
+    Stopping,
+    /// Whether the message was accepted is not known.
+    OutcomeUnknown,
+}
+
+impl Code {
+    /// Every code, for the documents.
+    pub const ALL: [Self; 17] = [
+        Self::MalformedJson,
+        Self::IncompleteBody,
+        Self::InvalidQuery,
+        Self::HostNotAllowed,
+        Self::CrossSiteRequest,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::HistoryExpired,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidMessage,
+        Self::StoreFull,
+        Self::Overloaded,
+        Self::StoreUnavailable,
+        Self::Stopping,
+        Self::OutcomeUnknown,
+    ];
+
+    /// The word used in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "malformed_json",
+            Self::IncompleteBody => "incomplete_body",
+            Self::InvalidQuery => "invalid_query",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::CrossSiteRequest => "cross_site_request",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::HistoryExpired => "history_expired",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidMessage => "invalid_message",
+            Self::StoreFull => "store_full",
+            Self::Overloaded => "overloaded",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Stopping => "stopping",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedJson | Self::IncompleteBody | Self::InvalidQuery => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::HostNotAllowed | Self::CrossSiteRequest => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HistoryExpired => StatusCode::GONE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidMessage => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::StoreFull
+            | Self::Overloaded
+            | Self::StoreUnavailable
+            | Self::Stopping
+            | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// One line for people, the same for every occurrence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "The body is not a JSON object",
+            Self::IncompleteBody => "The body broke off",
+            Self::InvalidQuery => "Unknown query parameter",
+            Self::HostNotAllowed => "Only loopback hosts are served",
+            Self::CrossSiteRequest => "Requests from other sites are refused",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::RequestTimeout => "The body did not arrive in time",
+            Self::HistoryExpired => "Older than the history that is kept",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "Unsupported media type or encoding",
+            Self::InvalidMessage => "The message has faulty fields",
+            Self::StoreFull => "No room for more pending messages",
+            Self::Overloaded => "Too much is being received at the same time",
+            Self::StoreUnavailable => "The store does not answer",
+            Self::Stopping => "The gateway is stopping",
+            Self::OutcomeUnknown => "Whether the message was accepted is not known",
+        }
+    }
+
+    /// Whether the same request can succeed later.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        self.retry_after_seconds().is_some() || self == Self::RequestTimeout
+    }
+
+    /// What `Retry-After` says, for every code of the 503s.
+    #[must_use]
+    pub fn retry_after_seconds(self) -> Option<u16> {
+        match self {
+            Self::StoreFull | Self::Stopping => Some(5),
+            Self::Overloaded | Self::StoreUnavailable | Self::OutcomeUnknown => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// One error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// What went wrong.
+    pub code: Code,
+    /// What went wrong this time, for people.
+    pub detail: Cow<'static, str>,
+    /// The faulty fields, where there are any.
+    pub errors: Vec<Fault>,
+}
+
+impl Problem {
+    /// An error without faulty fields.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The body as a JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let body = ProblemJson {
+            kind: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            retryable: self.code.retryable(),
+            errors: self.errors.iter().map(FaultJson::of).collect(),
+        };
+        // Strings and numbers always have a JSON form, so this is never the empty fallback.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
+            (
+                header::CACHE_CONTROL,
+                HeaderValue::from_static(super::NO_STORE),
+            ),
+        ];
+        let mut response = (self.code.status(), headers, self.to_json()).into_response();
+        if let Some(seconds) = self.code.retry_after_seconds() {
+            let seconds = HeaderValue::from(seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// An error (RFC 9457). Callers must ignore members and codes that they do not know.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemJson<'a> {
+    /// Identifies the kind of problem; ends with the code.
+    #[serde(rename = "type")]
+    #[schema(format = "uri-reference")]
+    kind: String,
+    /// The same for every problem of this kind.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong this time.
+    detail: &'a str,
+    /// Stable, for programs.
+    code: &'a str,
+    /// Whether the same request can succeed later.
+    retryable: bool,
+    /// Every faulty field, for code `invalid_message`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FaultJson<'a>>,
+}
+
+/// One faulty field.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Fault)]
+pub(super) struct FaultJson<'a> {
+    /// Where it stands in the request body (RFC 6901); empty for the request as a whole, as when a
+    /// header is faulty.
+    pointer: &'a str,
+    /// What is wrong with it.
+    detail: &'a str,
+}
+
+impl<'a> FaultJson<'a> {
+    fn of(fault: &'a Fault) -> Self {
+        Self {
+            pointer: &fault.pointer,
+            detail: &fault.detail,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_503_says_when_to_come_back_and_nothing_is_a_500() {
+        for code in Code::ALL {
+            let unavailable = code.status() == StatusCode::SERVICE_UNAVAILABLE;
+            assert_eq!(
+                code.retry_after_seconds().is_some(),
+                unavailable,
+                "{code:?}"
+            );
+            assert!(unavailable || code.status().is_client_error(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn codes_are_snake_case_and_differ() {
+        let mut words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let snake = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(words.iter().all(snake));
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+    }
+}

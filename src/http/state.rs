@@ -1,0 +1,129 @@
+//! What the endpoints work with.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::body::BodyBudget;
+use crate::domain::{Draft, Message, Rules};
+use crate::notify::Waiters;
+use crate::relay::{AcceptError, Health, Progress, Relay};
+use crate::store::{ReadStore, Record};
+
+/// What accepting a message will have come to.
+pub type Accepting<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<Message>, AcceptError>> + Send + 'a>>;
+
+/// What takes the messages over: the [`Relay`], or a model of it in tests.
+pub trait Backend: Send + Sync + 'static {
+    /// Accepts a message that has passed the rules; done when it is safe in the store.
+    fn accept(&self, draft: Draft) -> Accepting<'_>;
+
+    /// How a message whose record says pending is getting on.
+    fn progress(&self, record: &Record) -> Progress;
+
+    /// The state of the relay.
+    fn health(&self) -> Health;
+}
+
+impl Backend for Relay {
+    fn accept(&self, draft: Draft) -> Accepting<'_> {
+        Box::pin(Relay::accept(self, draft))
+    }
+
+    fn progress(&self, record: &Record) -> Progress {
+        Relay::progress(self, record)
+    }
+
+    fn health(&self) -> Health {
+        Relay::health(self)
+    }
+}
+
+/// How this room behaves, beside the limits of the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Serve this machine only, and no other site's pages in its browsers.
+    pub loopback_only: bool,
+    /// Connections that are open at the same time; more wait to be accepted.
+    pub connections_max: usize,
+    /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
+    pub bodies_bytes_max: usize,
+    /// Seconds that the head of a request may take to arrive.
+    pub header_read_seconds_max: u32,
+    /// Seconds that a connection may idle between two requests. A time much shorter than clients
+    /// keep theirs would close connections that they are about to use.
+    pub idle_seconds_max: u32,
+    /// Seconds that a body may take to arrive.
+    pub body_read_seconds_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            loopback_only: true,
+            connections_max: 10_000,
+            bodies_bytes_max: 256 << 20,
+            header_read_seconds_max: 10,
+            idle_seconds_max: 75,
+            body_read_seconds_max: 30,
+        }
+    }
+}
+
+/// The parts behind the endpoints.
+pub struct Parts {
+    /// Takes messages over.
+    pub backend: Arc<dyn Backend>,
+    /// Answers questions.
+    pub store: Arc<dyn ReadStore>,
+    /// Those who wait for a final status.
+    pub waiters: Arc<Waiters>,
+    /// What a message must fulfil; its limits are also those of the requests.
+    pub rules: Rules,
+    /// How this room behaves.
+    pub settings: Settings,
+    /// Becomes true when the process stops: who waits is answered at once. A sender that is gone
+    /// means the same.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A handle on the parts.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    bodies: BodyBudget,
+}
+
+impl Gateway {
+    /// Puts the parts behind one handle.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let bodies = BodyBudget::new(parts.settings.bodies_bytes_max);
+        Self(Arc::new(Inner { parts, bodies }))
+    }
+
+    /// Where bodies take their room from.
+    pub(super) fn bodies(&self) -> &BodyBudget {
+        &self.0.bodies
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+/// Returns when `stop` says so.
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody is left who could say it.
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}

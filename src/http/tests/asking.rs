@@ -1,0 +1,206 @@
+//! `GET /v1/messages/{id}`, and what stands beside the API.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::super::Settings;
+use super::model::Rig;
+use crate::domain::{Limits, MessageId, Reason, ReasonCode, Status, WallTime};
+use crate::relay::Progress;
+use crate::store::memory::{HistoryBudget, MemoryStore};
+use crate::store::{Lookup, ReadStore, StoreError};
+
+async fn published(rig: &Rig) -> (MessageId, String) {
+    let answer = rig.publish(r#"{"payload":1}"#).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let id = rig.model.only().id;
+    (id, format!("/v1/messages/{id}"))
+}
+
+#[tokio::test]
+async fn a_pending_message_tells_how_it_is_getting_on() {
+    let rig = Rig::new();
+    let (_, path) = published(&rig).await;
+    *rig.model.progress.lock() = Progress {
+        attempts: 3,
+        duplicate_possible: true,
+        next_attempt_at: Some(WallTime::from_unix_ms(1_795_341_601_000)),
+        reason: Some(Reason::own(ReasonCode::Nacked, "the broker refused it")),
+    };
+    let answer = rig.get(&path).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("amqpost-status"), Some("pending"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let body = answer.json();
+    assert_eq!(body["attempts"], 3);
+    assert_eq!(body["duplicate_possible"], true);
+    assert_eq!(body["next_attempt_at"], "2026-11-22T10:00:01.000Z");
+    let reason = json!({
+        "code": "nacked", "reply_code": null, "reply_text": null, "detail": "the broker refused it",
+    });
+    assert_eq!((&body["reason"], &body["revision"]), (&reason, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_returned_message_tells_why() {
+    let rig = Rig::new();
+    let (id, path) = published(&rig).await;
+    rig.model.settle(id, Status::Returned);
+    let body = rig.get(&path).await.json();
+    assert_eq!(
+        (&body["status"], &body["revision"]),
+        (&json!("returned"), &json!(2))
+    );
+    let reason = json!({
+        "code": "no_route", "reply_code": 312, "reply_text": "NO_ROUTE", "detail": "no queue matched",
+    });
+    assert_eq!(body["reason"], reason);
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_the_final_status() {
+    let rig = Rig::new();
+    let (id, path) = published(&rig).await;
+    let ask = rig.get_with(&path, &[("prefer", "wait=60, return=minimal")]);
+    let settle = async {
+        // The request has registered by the time that it is first pending.
+        tokio::task::yield_now().await;
+        rig.model.settle(id, Status::Confirmed);
+    };
+    let (answer, ()) = tokio::join!(ask, settle);
+    assert_eq!(answer.json()["status"], "confirmed");
+    assert_eq!(answer.header("preference-applied"), Some("wait=60"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_that_runs_out_is_still_a_200() {
+    let rig = Rig::new();
+    let (_, path) = published(&rig).await;
+    let answer = rig.get_with(&path, &[("prefer", "wait=1")]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json()["status"], "pending");
+}
+
+#[tokio::test]
+async fn who_waits_is_answered_when_the_stop_comes_and_who_leaves_is_forgotten() {
+    let rig = Rig::new();
+    let (_, path) = published(&rig).await;
+    let ask = rig.get_with(&path, &[("prefer", "wait=60")]);
+    let stop = async {
+        tokio::task::yield_now().await;
+        rig.stop.send(true).expect("somebody listens");
+    };
+    let (answer, ()) = tokio::join!(ask, stop);
+    assert_eq!(answer.json()["status"], "pending");
+    assert_eq!(
+        Arc::strong_count(&rig.model.waiters),
+        2,
+        "a waiter holds the others"
+    );
+}
+
+#[tokio::test]
+async fn nobody_knows_an_id_that_was_never_made() {
+    let rig = Rig::new();
+    published(&rig).await;
+    for id in [
+        "0193a5c4-0000-7000-8000-000000000000",
+        "no-uuid",
+        "%ff",
+        "0193a5c400007000800000000000000",
+    ] {
+        let answer = rig.get(&format!("/v1/messages/{id}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (404, "not_found"),
+            "{id}"
+        );
+        let answer = rig
+            .get_with(&format!("/v1/messages/{id}"), &[("prefer", "wait=60")])
+            .await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_gone() {
+    let limits = Limits {
+        history_messages_max: 0,
+        ..Limits::default()
+    };
+    let rig = Rig::with(limits, Settings::default());
+    let (id, path) = published(&rig).await;
+    rig.model.settle(id, Status::Confirmed);
+    let answer = rig.get(&path).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (410, "history_expired")
+    );
+}
+
+struct Silent;
+
+impl ReadStore for Silent {
+    fn get(&self, _: MessageId) -> Result<Lookup, StoreError> {
+        Err(StoreError::Unavailable("it does not answer".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
+    let store = MemoryStore::new(HistoryBudget {
+        messages_max: 1,
+        bytes_max: usize::MAX,
+    });
+    let rig = Rig::over(
+        store,
+        Arc::new(Silent),
+        Limits::default(),
+        Settings::default(),
+    );
+    let answer = rig
+        .publish_with(&[("prefer", "wait=60")], r#"{"payload":1}"#)
+        .await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let answer = rig
+        .get(&format!("/v1/messages/{}", rig.model.only().id))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (503, "store_unavailable")
+    );
+}
+
+#[tokio::test]
+async fn health_is_told() {
+    let rig = Rig::new();
+    let answer = rig.get("/healthz").await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (StatusCode::OK, json!({"status": "ok"}))
+    );
+    let broker = json!({
+        "state": "up", "lanes": 4, "lanes_up": 4, "lanes_blocked": 0, "reason": null,
+    });
+    let answer = rig.get("/readyz").await;
+    let store = json!({"state": "ok", "pending_messages": 0});
+    let ready = json!({"status": "ready", "store": store, "broker": broker});
+    assert_eq!((answer.status, answer.json()), (StatusCode::OK, ready));
+    *rig.model.accepting.lock() = false;
+    let answer = rig.get("/readyz").await;
+    let store = json!({"state": "refusing", "pending_messages": 0});
+    let not_ready = json!({"status": "not_ready", "store": store, "broker": broker});
+    assert_eq!(
+        (answer.status, answer.json()),
+        (StatusCode::SERVICE_UNAVAILABLE, not_ready)
+    );
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let answer = Rig::new().get("/openapi.yaml").await;
+    assert_eq!(answer.header("content-type"), Some("application/yaml"));
+    assert!(answer.body.starts_with(b"openapi: 3.1"));
+}

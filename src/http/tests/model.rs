@@ -1,0 +1,248 @@
+//! A relay that accepts into a plain store and settles when the test says so.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+use super::super::{Accepting, Backend, Gateway, Parts, Settings, router};
+use crate::domain::{
+    Draft, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules, Status, WallTime,
+};
+use crate::notify::Waiters;
+use crate::relay::{AcceptError, BrokerHealth, Health, Progress};
+use crate::store::memory::{HistoryBudget, MemoryStore};
+use crate::store::{Audience as _, ReadStore, Record, Settlement, WriteStore as _};
+
+/// What stands behind the gateway under test.
+pub(super) struct Model {
+    store: Mutex<MemoryStore>,
+    minter: Mutex<IdMinter>,
+    pub(super) accepted: Mutex<Vec<Arc<Message>>>,
+    pub(super) waiters: Arc<Waiters>,
+    /// How acceptance fails, if it shall.
+    pub(super) refuses: Mutex<Option<AcceptError>>,
+    pub(super) progress: Mutex<Progress>,
+    pub(super) accepting: Mutex<bool>,
+}
+
+impl Model {
+    /// Settles a message, and tells whoever waits.
+    pub(super) fn settle(&self, id: MessageId, status: Status) {
+        let reason = (status == Status::Returned)
+            .then(|| Reason::told(ReasonCode::NoRoute, 312, "NO_ROUTE", "no queue matched"));
+        let settlement = Settlement {
+            id,
+            status,
+            reason,
+            attempts: 1,
+            duplicate_possible: false,
+            revision: 2,
+            settled_at: WallTime::from_unix_ms(1_795_341_600_131),
+        };
+        let settled = [settlement];
+        self.store.lock().commit(&[], &settled).expect("commit");
+        self.waiters.settled(&settled);
+    }
+
+    /// The only message that was accepted.
+    pub(super) fn only(&self) -> Arc<Message> {
+        let accepted = self.accepted.lock();
+        assert_eq!(accepted.len(), 1);
+        Arc::clone(&accepted[0])
+    }
+}
+
+impl Backend for Model {
+    fn accept(&self, draft: Draft) -> Accepting<'_> {
+        Box::pin(async move {
+            assert_ne!(&*draft.routing_key, "panic", "as the test wants it");
+            if let Some(error) = self.refuses.lock().clone() {
+                return Err(error);
+            }
+            let now = WallTime::from_unix_ms(1_795_341_600_123);
+            let message = Arc::new(Message {
+                id: self.minter.lock().mint(now, 7),
+                accepted_at: now,
+                draft,
+            });
+            let batch = [Arc::clone(&message)];
+            self.store.lock().commit(&batch, &[]).expect("commit");
+            self.accepted.lock().push(Arc::clone(&message));
+            Ok(message)
+        })
+    }
+
+    fn progress(&self, _: &Record) -> Progress {
+        self.progress.lock().clone()
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            accepting: *self.accepting.lock(),
+            pending_messages: 0,
+            broker: BrokerHealth {
+                lanes_up: 4,
+                lanes_blocked: 0,
+                lanes: 4,
+                reason: None,
+            },
+        }
+    }
+}
+
+/// A gateway under test.
+pub(super) struct Rig {
+    pub(super) model: Arc<Model>,
+    pub(super) gateway: Gateway,
+    pub(super) router: Router,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("text"))
+    }
+
+    /// The code of a problem, whose form is checked on the way.
+    pub(super) fn code(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        let body = self.json();
+        assert_eq!(body["status"], self.status.as_u16());
+        let code = body["code"].as_str().expect("a code");
+        assert_eq!(body["type"], format!("/problems/{code}"));
+        assert!(body["title"].is_string() && body["detail"].is_string());
+        let come_back = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(self.header("retry-after").is_some(), come_back);
+        assert!(!come_back || body["retryable"] == true);
+        code.to_owned()
+    }
+
+    /// The pointers of a problem.
+    pub(super) fn pointers(&self) -> Vec<String> {
+        let body = self.json();
+        let errors = body["errors"].as_array().cloned().unwrap_or_default();
+        let pointer = |error: &Value| error["pointer"].as_str().expect("a pointer").to_owned();
+        errors.iter().map(pointer).collect()
+    }
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(Limits::default(), Settings::default())
+    }
+
+    pub(super) fn with(limits: Limits, settings: Settings) -> Self {
+        let store = MemoryStore::new(HistoryBudget {
+            messages_max: limits.history_messages_max,
+            bytes_max: limits.history_bytes_max,
+        });
+        let reader: Arc<dyn ReadStore> = Arc::new(store.clone());
+        Self::over(store, reader, limits, settings)
+    }
+
+    /// With something else than the store to ask.
+    pub(super) fn over(
+        store: MemoryStore,
+        reader: Arc<dyn ReadStore>,
+        limits: Limits,
+        settings: Settings,
+    ) -> Self {
+        let model = Arc::new(Model {
+            store: Mutex::new(store),
+            minter: Mutex::default(),
+            accepted: Mutex::default(),
+            waiters: Arc::default(),
+            refuses: Mutex::default(),
+            progress: Mutex::default(),
+            accepting: Mutex::new(true),
+        });
+        let (stop, stopping) = watch::channel(false);
+        let gateway = Gateway::new(Parts {
+            backend: Arc::clone(&model) as Arc<dyn Backend>,
+            store: reader,
+            waiters: Arc::clone(&model.waiters),
+            rules: Rules {
+                limits,
+                broker_user: Some("guest".into()),
+            },
+            settings,
+            stop: stopping,
+        });
+        Self {
+            model,
+            router: router(gateway.clone()),
+            gateway,
+            stop,
+        }
+    }
+
+    /// Sends a request as it is.
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await;
+        let (head, body) = response.expect("infallible").into_parts();
+        let body = body.collect().await.expect("a body").to_bytes().to_vec();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// Publishes with further headers.
+    pub(super) async fn publish_with(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::post("/v1/messages")
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).expect("a request"))
+            .await
+    }
+
+    pub(super) async fn publish(&self, body: impl Into<Body>) -> Answer {
+        self.publish_with(&[], body).await
+    }
+
+    /// Asks with further headers.
+    pub(super) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::get(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+}
