@@ -1,0 +1,150 @@
+//! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
+//!
+//! `cargo run --release --example bench -- publisher|gateway [--messages N] [--rounds N]
+//! [--returned PERCENT] [--connections N]`
+//!
+//! `publisher` is one lane fed from memory; `gateway` is the whole process, single posts over HTTP
+//! (build it first: `cargo build --release`). Both take turns with lapin on one quorum queue: 256
+//! bytes, persistent, mandatory, 1000 in flight on each connection. Told for each round: settled
+//! messages a second, and microseconds of CPU for each message of the process that publishes. The
+//! broker is `AMQPOST_BROKER_URL`.
+#![expect(unreachable_pub, reason = "a benchmark is not a library")]
+#![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time and starts its own tasks"
+)]
+
+mod bare_lapin;
+mod cpu;
+mod gateway;
+mod publisher;
+
+use std::time::Instant;
+
+use gateway::Gateway;
+use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties};
+
+const WINDOW: usize = 1000;
+const PAYLOAD: [u8; 256] = [b'x'; 256];
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn argument(name: &str, default: usize) -> usize {
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != name)
+        .skip(1);
+    arguments
+        .next()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Rates and microseconds of one way, round by round.
+#[derive(Default)]
+struct Told {
+    rates: Vec<f64>,
+    micros: Vec<f64>,
+}
+
+/// A running measurement.
+struct Watch {
+    pid: String,
+    began: Instant,
+    cpu: f64,
+}
+
+impl Watch {
+    fn start(pid: &str) -> Self {
+        Self {
+            pid: pid.to_owned(),
+            began: Instant::now(),
+            cpu: cpu::seconds(pid),
+        }
+    }
+
+    fn stop(self, name: &str, messages: usize, told: &mut Told) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 messages")]
+        let count = messages as f64;
+        let rate = count / self.began.elapsed().as_secs_f64();
+        let micros = (cpu::seconds(&self.pid) - self.cpu) * 1e6 / count;
+        let resident = cpu::resident_mib(&self.pid);
+        println!("{name:10} {rate:8.0} messages/s {micros:6.2} us of CPU each, {resident:5.0} MiB");
+        told.rates.push(rate);
+        told.micros.push(micros);
+    }
+}
+
+async fn declare(channel: &Channel, queue: &str) -> Result<(), Failure> {
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(10_000));
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.into(), options, arguments)
+        .await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let uri = std::env::var("AMQPOST_BROKER_URL")
+        .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
+    let whole = match std::env::args().nth(1).as_deref() {
+        Some("publisher") => None,
+        Some("gateway") => Some(Gateway::start(&uri).await?),
+        _ => return Err("say publisher or gateway".into()),
+    };
+    let messages = argument("--messages", 100_000);
+    let returned = argument("--returned", 0);
+    let connections = argument("--connections", 64);
+    let messages = messages - messages % connections;
+    let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
+    let queue = format!("amqpost.bench.{}", std::process::id());
+    declare(&channel, &queue).await?;
+
+    println!("{messages} messages a round");
+    let (mut own, mut lapin) = (Told::default(), Told::default());
+    for _ in 0..argument("--rounds", 5) {
+        if let Some(gateway) = &whole {
+            let watch = Watch::start(&gateway.pid());
+            gateway.publish(&queue, messages, connections).await?;
+            watch.stop("gateway", messages, &mut own);
+        } else {
+            let watch = Watch::start("self");
+            publisher::publish(&uri, &queue, messages, returned).await?;
+            watch.stop("publisher", messages, &mut own);
+        }
+        let watch = Watch::start("self");
+        bare_lapin::publish(&channel, &queue, messages, returned).await?;
+        watch.stop("lapin", messages, &mut lapin);
+    }
+    let (own_rate, lapin_rate) = (median(own.rates), median(lapin.rates));
+    println!(
+        "medians: {own_rate:.0}/s at {:.2} us, lapin {lapin_rate:.0}/s at {:.2} us, ratio {:.2}",
+        median(own.micros),
+        median(lapin.micros),
+        own_rate / lapin_rate
+    );
+    channel
+        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+        .await?;
+    Ok(())
+}
