@@ -159,6 +159,37 @@ async fn a_queue_without_room_nacks_and_one_that_dies_nacks_what_it_had_not_conf
     assert_eq!(nacked, Ok(Confirmation::Nack(None)));
 }
 
+#[tokio::test]
+async fn messages_are_taken_in_order_and_what_was_declared_is_deleted() {
+    let node = PrivateNode::shared().await;
+    for kind in [Kind::Classic, Kind::Quorum] {
+        let place = Place::declare(&node.url(), kind).await;
+        let connection = queues::connect(&node.url()).await;
+        let channel = confirm_channel(&connection).await;
+        let mut confirms = Vec::new();
+        for number in 0..1500_u32 {
+            confirms.push(publish(&channel, &place, &number.to_be_bytes()).await);
+        }
+        for confirm in confirms {
+            assert_eq!(confirm.await, Ok(Confirmation::Ack(None)));
+        }
+        let mut arrived = place.take(1100).await;
+        assert_eq!(arrived.len(), 1100);
+        arrived.extend(place.take_all().await);
+        let numbers: Vec<_> = arrived.iter().map(|one| one.payload.clone()).collect();
+        let expected: Vec<_> = (0..1500_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+        assert_eq!(numbers, expected, "{kind:?}");
+        assert_eq!(arrived[7].properties.delivery_mode(), &Some(2));
+
+        let queue = place.queue.clone();
+        let find =
+            format!(r#"rabbit_amqqueue:exists(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>))"#);
+        assert_eq!(node.eval(&find).await, "true");
+        drop(place);
+        assert_eq!(node.eval(&find).await, "false");
+    }
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "figures for whoever asks with --nocapture"

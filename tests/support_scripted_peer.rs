@@ -7,7 +7,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use support::scripted_peer::{Fault, PeerConnection, PeerEvent, PeerSettings, ScriptedPeer, Step};
 use support::wait;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 async fn publisher(peer: &ScriptedPeer) -> (Connection, Channel, PeerConnection) {
@@ -172,28 +172,53 @@ async fn a_cut_connection_ends_the_client_and_several_may_be_open_at_once() {
 
 #[tokio::test]
 async fn the_handshake_fails_where_the_settings_say_so() {
-    let refused = Fault::CloseConnection {
-        code: 403,
-        text: "ACCESS_REFUSED - Login was refused".to_owned(),
-    };
-    for (step, fault) in [
-        (
-            Step::ProtocolHeader,
-            Fault::Bytes(b"AMQP\x00\x01\x00\x00".to_vec()),
-        ),
-        (Step::StartOk, refused),
-        (Step::TuneOk, Fault::Cut),
-        (Step::Open, Fault::Cut),
+    for (step, code, text) in [
+        (Step::StartOk, 403, "ACCESS_REFUSED - Login was refused"),
+        (Step::Open, 530, "NOT_ALLOWED - vhost not found"),
     ] {
+        let text = text.to_owned();
+        let fault = Fault::CloseConnection { code, text };
         let settings = PeerSettings::default().with_fault(step, fault);
         let peer = ScriptedPeer::listen_with(settings).await;
         let url = peer.url();
         let connecting = Connection::connect(&url, ConnectionProperties::default());
         let (connected, _server) = tokio::join!(
-            wait::within("an error", wait::SOON, connecting),
+            wait::within("a refusal", wait::SOON, connecting),
             peer.accept()
         );
-        assert!(connected.is_err(), "{step:?}");
+        let error = connected.expect_err("it was refused").to_string();
+        assert!(error.contains(&code.to_string()), "{step:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_also_cut_or_say_anything_in_the_handshake() {
+    // A raw client, since lapin may wait for ever for what was cut.
+    let other_version = b"AMQP\x00\x01\x00\x00".to_vec();
+    for (fault, said) in [
+        (Fault::Cut, Vec::new()),
+        (Fault::Bytes(other_version.clone()), other_version),
+    ] {
+        let settings = PeerSettings::default().with_fault(Step::ProtocolHeader, fault.clone());
+        let peer = ScriptedPeer::listen_with(settings).await;
+        let mut client = TcpStream::connect(peer.address())
+            .await
+            .expect("the peer listens");
+        let server = peer.accept().await;
+        client
+            .write_all(b"AMQP\x00\x00\x09\x01")
+            .await
+            .expect("it is open");
+        let mut answer = vec![0; said.len()];
+        wait::within("the answer", wait::SOON, client.read_exact(&mut answer))
+            .await
+            .expect("it comes");
+        assert_eq!(answer, said);
+        if fault != Fault::Cut {
+            server.cut().await;
+        }
+        let end = wait::within("the end", wait::SOON, client.read(&mut [0])).await;
+        assert_eq!(end.expect("an orderly end"), 0);
     }
 }
 
