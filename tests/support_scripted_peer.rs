@@ -176,8 +176,10 @@ async fn the_handshake_fails_where_the_settings_say_so() {
         (Step::StartOk, 403, "ACCESS_REFUSED - Login was refused"),
         (Step::Open, 530, "NOT_ALLOWED - vhost not found"),
     ] {
-        let text = text.to_owned();
-        let fault = Fault::CloseConnection { code, text };
+        let fault = Fault::CloseConnection {
+            code,
+            text: text.to_owned(),
+        };
         let settings = PeerSettings::default().with_fault(step, fault);
         let peer = ScriptedPeer::listen_with(settings).await;
         let url = peer.url();
@@ -187,7 +189,7 @@ async fn the_handshake_fails_where_the_settings_say_so() {
             peer.accept()
         );
         let error = connected.expect_err("it was refused").to_string();
-        assert!(error.contains(&code.to_string()), "{step:?}: {error}");
+        assert!(error.contains(text), "{step:?}: {error}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -94,7 +94,8 @@ impl PrivateNode {
     pub async fn eval(&self, expression: &str) -> String {
         let mut command = Command::new("erl_call");
         self.environment(&mut command);
-        command.args(["-sname", &self.name, "-c", &self.cookie, "-e"]);
+        // With a random name of its own (`-r`): two callers of one name throw each other out.
+        command.args(["-r", "-sname", &self.name, "-c", &self.cookie, "-e"]);
         let dot = if expression.trim_end().ends_with('.') {
             ""
         } else {
@@ -112,12 +113,12 @@ impl PrivateNode {
 
     /// Stops the broker inside the virtual machine: clients see an orderly end.
     pub async fn stop_app(&self) {
-        self.eval("rabbit:stop()").await;
+        self.ctl(&["stop_app"]).await;
     }
 
     /// Starts it again.
     pub async fn start_app(&mut self) {
-        self.eval("rabbit:start()").await;
+        self.ctl(&["start_app"]).await;
         self.wait_ready().await;
     }
 
@@ -256,23 +257,15 @@ impl PrivateNode {
         let url = self.url();
         let output = self.path("output");
         let running = self.running.as_mut().expect("it was launched");
-        wait::until(
-            "a private RabbitMQ node takes connections",
-            START_LIMIT,
-            || {
-                let ended = running.ended();
-                let url = url.clone();
-                let output = output.clone();
-                async move {
-                    if let Some(status) = ended {
-                        let said = std::fs::read_to_string(output).unwrap_or_default();
-                        panic!("the node ended ({status}) and said:\n{said}");
-                    }
-                    queues::try_connect(&url, Duration::from_secs(5)).await.ok()
-                }
-            },
-        )
-        .await;
+        let started = Instant::now();
+        while let Err(error) = queues::try_connect(&url, Duration::from_secs(5)).await {
+            let ended = running.ended();
+            if ended.is_some() || started.elapsed() > START_LIMIT {
+                let said = std::fs::read_to_string(output).unwrap_or_default();
+                panic!("the node (ended: {ended:?}) takes no connections: {error}\n{said}");
+            }
+            tokio::time::sleep(wait::LOOK_EVERY).await;
+        }
     }
 }
 
