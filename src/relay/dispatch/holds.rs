@@ -46,11 +46,11 @@ impl Holds {
         let Some(hold) = self.order_mut(draft) else {
             return false;
         };
-        let held = hold.first().is_some_and(|(first, _)| first < place);
-        if held {
+        let waits = hold.first().is_some_and(|(first, _)| first < place);
+        if waits {
             hold.waiting.insert(place, row);
         }
-        held
+        waits
     }
 
     /// Holds an exchange, with its first message.

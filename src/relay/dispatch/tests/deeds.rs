@@ -200,7 +200,7 @@ fn happen(world: &mut World, deed: Deed) {
         Deed::Pass(ms) => world.now += Duration::from_millis(ms),
         Deed::Up => world.tell(vec![LaneEvent::Up]),
         Deed::Block(true) => {
-            world.tell(vec![LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))])
+            world.tell(vec![LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
         }
         Deed::Block(false) => world.tell(vec![LaneEvent::Unblocked]),
         Deed::Stray(which, verdict) => {

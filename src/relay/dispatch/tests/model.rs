@@ -1,6 +1,9 @@
 //! A naive model of a dispatch with its lane, its probation lane and its prober. It knows what was
 //! enqueued, what was handed over, and how that ended; it asserts the promises at every step.
 
+mod checks;
+mod ends;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +33,10 @@ pub(super) enum Whereabouts {
 
 /// A message, and what the model saw of it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "naive on purpose: what was seen, each thing by itself"
+)]
 pub(super) struct Seen {
     pub(super) message: Arc<Message>,
     pub(super) whereabouts: Whereabouts,
@@ -52,10 +59,6 @@ pub(super) struct Seen {
 impl Seen {
     fn key(&self) -> OrderKey<'_> {
         OrderKey::of(&self.message.draft)
-    }
-
-    fn bytes(&self) -> usize {
-        self.message.draft.payload.len()
     }
 
     /// Later ones of its key wait for it.
@@ -312,68 +315,6 @@ impl World {
         }
     }
 
-    /// What one outcome means, the naive way.
-    fn end(&mut self, index: usize, outcome: &Outcome) {
-        let now = self.now;
-        let seen = &mut self.all[index];
-        let exchange = seen.message.draft.exchange.clone();
-        seen.whereabouts = Whereabouts::Idle;
-        let doubts = [Outcome::Nacked, Outcome::Unknown].contains(outcome)
-            || matches!(outcome, Outcome::Suspect(_))
-            || matches!(
-                outcome,
-                Outcome::Refused {
-                    maybe_taken: true,
-                    ..
-                }
-            );
-        seen.doubt |= doubts;
-        let mut settled = None;
-        match outcome {
-            Outcome::Confirmed => settled = Some((Status::Confirmed, None)),
-            Outcome::Returned(why) => settled = Some((Status::Returned, Some(why.code))),
-            Outcome::Refused { reason, .. } => settled = Some((Status::Failed, Some(reason.code))),
-            Outcome::Nacked => {
-                seen.nacks += 1;
-                seen.suspect = false;
-                seen.reason = Some(ReasonCode::Nacked);
-                match PAUSES.get(seen.nacks as usize - 1) {
-                    Some(pause) => seen.due = Some(now + *pause),
-                    None => settled = Some((Status::Failed, Some(ReasonCode::Nacked))),
-                }
-            }
-            Outcome::Unknown => {
-                seen.lost = true;
-                seen.reason = Some(ReasonCode::ConnectionLost);
-            }
-            Outcome::Suspect(why) => {
-                (seen.lost, seen.suspect) = (true, true);
-                seen.reason = Some(why.code);
-            }
-            Outcome::Unsent => {
-                seen.lost = true;
-                seen.attempts -= 1;
-            }
-        }
-        if let Some((status, code)) = settled {
-            seen.whereabouts = Whereabouts::Settled;
-            let row = seen.message.id.row();
-            let expected = (row, status, code, seen.attempts, seen.doubt);
-            self.expected.push(expected);
-        }
-        match outcome {
-            Outcome::Confirmed | Outcome::Returned(_) => {
-                self.known
-                    .entry(exchange)
-                    .and_modify(|until| *until = now + KNOWN);
-            }
-            Outcome::Suspect(_) | Outcome::Refused { .. } => {
-                self.known.remove(&exchange);
-            }
-            _ => {}
-        }
-    }
-
     /// Takes the questions, and gives their number.
     pub(super) fn ask(&mut self) -> usize {
         let questions = self.dispatch.take_questions();
@@ -400,71 +341,6 @@ impl World {
         }
         let at = self.moment();
         self.dispatch.answered(exchange, answer, at);
-    }
-
-    /// What can be asked of the dispatch at any time must be what the model knows.
-    pub(super) fn check(&self) {
-        let out = self.lane.len() + usize::from(self.probation.is_some());
-        assert_eq!(self.dispatch.in_flight(), out);
-        let due = self.all.iter().filter_map(|seen| seen.due).min();
-        assert_eq!(self.dispatch.deadline(), due);
-        let trouble = match (self.down, self.blocked) {
-            (true, _) => Some(ReasonCode::BrokerUnavailable),
-            (false, true) => Some(ReasonCode::BrokerBlocked),
-            (false, false) => None,
-        };
-        let at = self.moment();
-        let unsettled = |seen: &&Seen| seen.whereabouts != Whereabouts::Settled;
-        for seen in self.all.iter().filter(unsettled) {
-            let told = self.dispatch.progress(seen.message.id.row(), at);
-            let pause = seen.due.map(|due| due.saturating_duration_since(self.now));
-            let next = pause.map(|pause| {
-                at.wall
-                    .plus_ms(u64::try_from(pause.as_millis()).expect("short"))
-            });
-            let nacked = seen.reason.filter(|code| *code == ReasonCode::Nacked);
-            let code = nacked.or(trouble).or(seen.reason);
-            assert_eq!(
-                (told.attempts, told.duplicate_possible, told.next_attempt_at),
-                (seen.attempts, seen.doubt, next),
-                "{seen:?}"
-            );
-            assert_eq!(told.reason.map(|reason| reason.code), code, "{seen:?}");
-        }
-    }
-
-    /// With a broker that behaves, everything must end.
-    pub(super) fn run_out(&mut self) {
-        self.tell(vec![LaneEvent::Up, LaneEvent::Unblocked]);
-        for _ in 0..10 * self.all.len() + 10 {
-            let confirmed = self.lane.clone();
-            self.report(
-                confirmed
-                    .into_iter()
-                    .map(|index| (index, Outcome::Confirmed)),
-            );
-            if self.probation.is_some() {
-                self.tried(Outcome::Confirmed);
-            }
-            self.ask();
-            for exchange in std::mem::take(&mut self.asked) {
-                self.answer(&exchange, Some(Presence::There));
-            }
-            if self.pull(50, usize::MAX).is_empty() && self.try_alone().is_none() {
-                self.now = self.dispatch.deadline().unwrap_or(self.now).max(self.now);
-            }
-        }
-        let stuck = |seen: &&Seen| seen.whereabouts != Whereabouts::Settled;
-        assert_eq!(self.all.iter().find(stuck).map(|seen| &seen.message), None);
-        let left = &self.dispatch;
-        assert!(left.entries.is_empty() && left.again.is_empty() && left.pauses.is_empty());
-        assert!(left.suspects.is_empty() && left.holds.is_empty() && left.questions.is_empty());
-        assert_eq!((left.in_flight(), left.deadline()), (0, None));
-    }
-
-    /// The smallest room in bytes into which the message goes together with others.
-    pub(super) fn bytes(&self, index: usize) -> usize {
-        self.all[index].bytes()
     }
 }
 
