@@ -9,6 +9,8 @@ mod feeds;
 mod journal;
 mod lanes;
 mod prober;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,20 +8,21 @@ use crate::domain::{Draft, RowId};
 /// Messages by their place in the order.
 pub(super) type Row = BTreeMap<u64, RowId>;
 
-/// Why an order key is held, and who waits.
+/// Who waits for whom within an order key.
 #[derive(Debug, Default)]
-pub(super) struct OrderHold {
-    /// Who waits.
-    pub(super) waiting: Row,
-    /// Messages of this key that are to be tried alone.
-    pub(super) suspects: usize,
-    /// The one message of an explicit key that goes out again after a nack while the others wait.
-    pub(super) retrying: Option<RowId>,
+struct OrderHold {
+    /// Who is waited for: suspects, and messages of an explicit key that were nacked. Each stays
+    /// until it is settled or no longer holds the key; later ones of the key wait for the first.
+    heads: Row,
+    /// Who waits, heads whose turn has not come included. All are later than the first head.
+    waiting: Row,
 }
 
 impl OrderHold {
-    fn is_over(&self) -> bool {
-        self.suspects == 0 && self.retrying.is_none()
+    fn first(&self) -> Option<(u64, RowId)> {
+        self.heads
+            .first_key_value()
+            .map(|(place, row)| (*place, *row))
     }
 }
 
@@ -33,22 +34,23 @@ pub(super) struct Holds {
 }
 
 impl Holds {
-    /// Keeps the message if its exchange or order key is held. The one that is being retried passes.
+    /// Keeps the message if its exchange is held, or if an earlier one of its order key holds that.
     pub(super) fn keep(&mut self, draft: &Draft, place: u64, row: RowId) -> bool {
-        if self.exchanges.is_empty() && self.orders.is_empty() {
+        if self.is_empty() {
             return false;
         }
         if let Some(waiting) = self.exchanges.get_mut(&draft.exchange) {
             waiting.insert(place, row);
             return true;
         }
-        match self.order(draft) {
-            Some(hold) if hold.retrying != Some(row) => {
-                hold.waiting.insert(place, row);
-                true
-            }
-            _ => false,
+        let Some(hold) = self.order_mut(draft) else {
+            return false;
+        };
+        let waits = hold.first().is_some_and(|(first, _)| first < place);
+        if waits {
+            hold.waiting.insert(place, row);
         }
+        waits
     }
 
     /// Holds an exchange, with its first message.
@@ -64,37 +66,82 @@ impl Holds {
         self.exchanges.remove(exchange).unwrap_or_default()
     }
 
-    /// The hold of a message's order key, made if there is none.
-    pub(super) fn hold_order(&mut self, draft: &Draft) -> &mut OrderHold {
+    /// The message holds its order key from now on. Gives the place of the one that was the first to
+    /// do so and is no longer.
+    pub(super) fn hold_order(&mut self, draft: &Draft, place: u64, row: RowId) -> Option<u64> {
         let OrderKey { exchange, key } = OrderKey::of(draft);
-        self.orders
+        let hold = self
+            .orders
             .entry(exchange.into())
             .or_default()
             .entry(key.into())
-            .or_default()
+            .or_default();
+        let was_first = hold.first();
+        hold.heads.insert(place, row);
+        was_first
+            .map(|(first, _)| first)
+            .filter(|first| place < *first)
     }
 
-    /// The hold of a message's order key, if it is held.
-    pub(super) fn order(&mut self, draft: &Draft) -> Option<&mut OrderHold> {
+    /// The message no longer holds its order key, if it did. Gives those who waited for it alone, and
+    /// the one that is the first to hold the key now.
+    pub(super) fn let_order_go(
+        &mut self,
+        draft: &Draft,
+        place: u64,
+    ) -> (Row, Option<(u64, RowId)>) {
         let OrderKey { exchange, key } = OrderKey::of(draft);
-        self.orders.get_mut(exchange)?.get_mut(key)
-    }
-
-    /// Ends the hold of a message's order key if nothing holds it any longer, and gives those who
-    /// waited.
-    pub(super) fn release_order(&mut self, draft: &Draft) -> Row {
-        let OrderKey { exchange, key } = OrderKey::of(draft);
+        let nobody = (Row::new(), None);
         let Some(keys) = self.orders.get_mut(exchange) else {
+            return nobody;
+        };
+        let Some(hold) = keys.get_mut(key) else {
+            return nobody;
+        };
+        if hold.heads.remove(&place).is_none() {
+            return nobody;
+        }
+        let first = hold.first();
+        let later = first.map_or_else(Row::new, |(first, _)| hold.waiting.split_off(&(first + 1)));
+        let free = std::mem::replace(&mut hold.waiting, later);
+        if first.is_none() {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.orders.remove(exchange);
+            }
+        }
+        (free, first)
+    }
+
+    /// Whether the message is the first to hold its order key.
+    pub(super) fn is_first(&self, draft: &Draft, place: u64) -> bool {
+        let first = self.order(draft).and_then(OrderHold::first);
+        first.is_some_and(|(first, _)| first == place)
+    }
+
+    /// Takes out those of an order key that wait and come before `place`.
+    pub(super) fn take_earlier(&mut self, draft: &Draft, place: u64) -> Row {
+        let Some(hold) = self.order_mut(draft) else {
             return Row::new();
         };
-        if !keys.get(key).is_some_and(OrderHold::is_over) {
-            return Row::new();
-        }
-        let hold = keys.remove(key).unwrap_or_default();
-        if keys.is_empty() {
-            self.orders.remove(exchange);
-        }
-        hold.waiting
+        let later = hold.waiting.split_off(&place);
+        std::mem::replace(&mut hold.waiting, later)
+    }
+
+    /// Those that hold the order key and come after `place`, the last one first.
+    pub(super) fn later_heads(&self, draft: &Draft, place: u64) -> impl Iterator<Item = RowId> {
+        let heads = self.order(draft).map(|hold| hold.heads.range(place + 1..));
+        heads.into_iter().flatten().rev().map(|(_, row)| *row)
+    }
+
+    fn order(&self, draft: &Draft) -> Option<&OrderHold> {
+        let OrderKey { exchange, key } = OrderKey::of(draft);
+        self.orders.get(exchange)?.get(key)
+    }
+
+    fn order_mut(&mut self, draft: &Draft) -> Option<&mut OrderHold> {
+        let OrderKey { exchange, key } = OrderKey::of(draft);
+        self.orders.get_mut(exchange)?.get_mut(key)
     }
 
     /// Whether nothing is held.

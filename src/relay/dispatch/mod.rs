@@ -88,7 +88,7 @@ pub struct Dispatch {
     next_place: u64,
     holds: Holds,
     pauses: BTreeSet<(Instant, RowId)>,
-    /// To be tried alone, by place.
+    /// To be tried alone, by place: of each key the first, unless somebody earlier holds the key.
     suspects: BTreeMap<u64, RowId>,
     /// Exchanges that exist, and until when that is believed.
     known: HashMap<Box<str>, Instant>,
@@ -141,7 +141,8 @@ impl Dispatch {
     /// When [`Dispatch::pull`] may give more although nothing has happened.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.pauses.first().map(|(due, _)| *due)
+        let first = self.pauses.first().map(|(due, _)| *due);
+        first.filter(|_| !self.halted)
     }
 
     /// Appends what shall be published now, in order. True when it stopped early and wants to be

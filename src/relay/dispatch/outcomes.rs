@@ -1,11 +1,10 @@
 //! What the ends of hand-overs lead to.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment};
+use super::{Dispatch, KNOWN_EXCHANGES_MAX, Link, Moment};
 use crate::broker::{LaneEvent, Outcome, Presence};
-use crate::domain::{Event, Reason, ReasonCode, RowId};
+use crate::domain::{Draft, Event, Reason, ReasonCode, RowId};
 use crate::store::Settlement;
 
 /// When, by what chance, and where settlements go.
@@ -21,15 +20,15 @@ pub struct Ends<'a> {
 impl Dispatch {
     /// Takes what a lane reports, in order. Events of messages that are not here change nothing.
     pub fn report(&mut self, events: impl IntoIterator<Item = LaneEvent>, ends: &mut Ends<'_>) {
-        let mut lost = Vec::new();
+        let mut lost = false;
         for event in events {
             match event {
                 LaneEvent::Ended(row, outcome) => {
-                    let unknown = matches!(outcome, Outcome::Unknown | Outcome::Unsent);
+                    lost |= matches!(
+                        outcome,
+                        Outcome::Unknown | Outcome::Unsent | Outcome::Suspect(_)
+                    );
                     self.ended(row, outcome, ends);
-                    if unknown {
-                        lost.push(row);
-                    }
                 }
                 LaneEvent::Up => self.link = Link::Up,
                 LaneEvent::Down(reason) => {
@@ -40,7 +39,9 @@ impl Dispatch {
                 LaneEvent::Unblocked => self.blocked = None,
             }
         }
-        self.join_suspects(&lost);
+        if lost {
+            self.take_along();
+        }
     }
 
     /// One hand-over has ended.
@@ -94,9 +95,11 @@ impl Dispatch {
         let waiting = self.holds.release_exchange(exchange);
         match answer {
             Some(Presence::Missing) => {
+                self.known.remove(exchange);
                 for (_, row) in waiting {
                     self.suspect(row);
                 }
+                self.take_along();
             }
             Some(Presence::There) | None => {
                 self.believe(exchange, at);
@@ -139,80 +142,83 @@ impl Dispatch {
         };
         ends.settled
             .push((settlement, entry.message.footprint_bytes()));
-        self.let_go(row, &entry);
+        self.let_go(&entry.message.draft, entry.place);
     }
 
-    /// The message no longer holds its key, if it did.
-    fn let_go(&mut self, row: RowId, entry: &Entry) {
+    /// The message at this place no longer holds its key, if it did.
+    fn let_go(&mut self, draft: &Draft, place: u64) {
         if self.holds.is_empty() {
             return;
         }
-        let draft = &entry.message.draft;
-        if let Some(hold) = self.holds.order(draft) {
-            hold.suspects -= usize::from(entry.suspect);
-            if hold.retrying == Some(row) {
-                hold.retrying = None;
-            }
+        let (free, first) = self.holds.let_order_go(draft, place);
+        self.again.extend(free);
+        if let Some((place, row)) = first
+            && let Some(entry) = self.entries.get(&row)
+            && entry.suspect
+            && !entry.life.in_flight
+        {
+            self.suspects.insert(place, row);
         }
-        self.again.extend(self.holds.release_order(draft));
     }
 
-    /// Back to its place, to be sent before everything newer; a suspect stays one. Whoever waited for
-    /// it behind an explicit key is let go too: they come after it by their places.
+    /// Back to its place, to be sent before everything newer. A suspect stays one, and a message that
+    /// others wait for is waited for on.
     fn again(&mut self, row: RowId) {
         let Some(entry) = self.entries.get(&row) else {
             return;
         };
-        if entry.suspect {
+        if !entry.suspect {
+            self.again.insert(entry.place, row);
+        } else if self.holds.is_first(&entry.message.draft, entry.place) {
             self.suspects.insert(entry.place, row);
-            return;
         }
-        self.again.insert(entry.place, row);
+    }
+
+    /// To be tried alone, while later ones of its key wait. Earlier ones that wait already go with it.
+    fn suspect(&mut self, row: RowId) {
+        let Some(entry) = self.entries.get(&row) else {
+            return;
+        };
+        let earlier = self.holds.take_earlier(&entry.message.draft, entry.place);
+        for row in earlier.into_values().chain([row]) {
+            if let Some(entry) = self.entries.get_mut(&row) {
+                entry.suspect = true;
+                self.hold_key(row);
+            }
+        }
+    }
+
+    /// Later ones of its key wait for the message. A suspect that is the first to be waited for can be
+    /// tried, and one that is the first no longer has to wait.
+    fn hold_key(&mut self, row: RowId) {
+        let Some(entry) = self.entries.get(&row) else {
+            return;
+        };
+        let (draft, place) = (&entry.message.draft, entry.place);
+        if let Some(second) = self.holds.hold_order(draft, place, row) {
+            self.suspects.remove(&second);
+        }
+        if entry.suspect && self.holds.is_first(draft, place) {
+            self.suspects.insert(place, row);
+        }
+    }
+
+    /// A message that is to go out again must not be overtaken by a later suspect of its key, which
+    /// takes another connection: it goes with it.
+    fn take_along(&mut self) {
         if self.holds.is_empty() {
             return;
         }
-        let message = Arc::clone(&entry.message);
-        if let Some(hold) = self.holds.order(&message.draft)
-            && hold.retrying == Some(row)
-        {
-            hold.retrying = None;
-            self.again.extend(self.holds.release_order(&message.draft));
-        }
-    }
-
-    /// To be tried alone, while its key is held.
-    fn suspect(&mut self, row: RowId) {
-        let Some(entry) = self.entries.get_mut(&row) else {
-            return;
+        let is_suspect = |row| self.entries.get(&row).is_some_and(|entry| entry.suspect);
+        let along = |(&place, row): (&u64, &RowId)| {
+            let draft = &self.entries.get(row)?.message.draft;
+            let mut later = self.holds.later_heads(draft, place);
+            later.any(is_suspect).then_some((place, *row))
         };
-        self.suspects.insert(entry.place, row);
-        if !entry.suspect {
-            entry.suspect = true;
-            let hold = self.holds.hold_order(&entry.message.draft);
-            hold.suspects += 1;
-            if hold.retrying == Some(row) {
-                hold.retrying = None;
-            }
-        }
-    }
-
-    /// A lost message must not be overtaken by a newer suspect of its key: it goes with it.
-    fn join_suspects(&mut self, lost: &[RowId]) {
-        let Some((&newest, _)) = self.suspects.last_key_value() else {
-            return;
-        };
-        for &row in lost {
-            let Some(entry) = self.entries.get(&row) else {
-                continue;
-            };
-            let place = entry.place;
-            let held = self
-                .holds
-                .order(&entry.message.draft)
-                .is_some_and(|hold| hold.suspects > 0);
-            if place < newest && held && self.again.remove(&place).is_some() {
-                self.suspect(row);
-            }
+        let along: Vec<_> = self.again.iter().filter_map(along).collect();
+        for (place, row) in along {
+            self.again.remove(&place);
+            self.suspect(row);
         }
     }
 
@@ -236,44 +242,14 @@ impl Dispatch {
         entry.reason = Some(Arc::new(reason));
         let due = ends.at.now + pause;
         entry.due = Some(due);
+        self.pauses.insert((due, row));
+        // The broker took it and spoke of it, so it closes nothing.
         let was_suspect = std::mem::take(&mut entry.suspect);
         let (place, message) = (entry.place, Arc::clone(&entry.message));
         if message.draft.ordering_key.is_some() {
-            self.hold_for_retry(row, place, due);
-        } else {
-            self.pauses.insert((due, row));
-        }
-        if was_suspect && let Some(hold) = self.holds.order(&message.draft) {
-            hold.suspects -= 1;
-        }
-        self.again.extend(self.holds.release_order(&message.draft));
-    }
-
-    /// The oldest nacked message of an explicit key goes out again first, alone; the others wait.
-    /// `due` is the end of the pause of the message that was nacked just now.
-    fn hold_for_retry(&mut self, row: RowId, place: u64, due: Instant) {
-        let Some(entry) = self.entries.get(&row) else {
-            return;
-        };
-        let hold = self.holds.hold_order(&entry.message.draft);
-        hold.waiting.insert(place, row);
-        if let Some(other) = hold.retrying.filter(|other| *other != row) {
-            let Some(paused) = self.entries.get_mut(&other) else {
-                return;
-            };
-            let Some(others_due) = paused.due.filter(|_| place < paused.place) else {
-                return;
-            };
-            self.pauses.remove(&(others_due, other));
-            paused.due = None;
-            hold.waiting.insert(paused.place, other);
-        }
-        if let Some((_, head)) = hold.waiting.pop_first() {
-            hold.retrying = Some(head);
-            if let Some(entry) = self.entries.get_mut(&head) {
-                let due = *entry.due.get_or_insert(due);
-                self.pauses.insert((due, head));
-            }
+            self.hold_key(row);
+        } else if was_suspect {
+            self.let_go(&message.draft, place);
         }
     }
 }

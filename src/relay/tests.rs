@@ -1,0 +1,7 @@
+//! The relay as a whole: what is told when, and what is lost never.
+
+mod bench;
+mod budget;
+mod commits;
+mod probes;
+mod stopping;

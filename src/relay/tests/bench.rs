@@ -1,0 +1,233 @@
+//! A relay with a store that can be held, made to fail, and that notes what happens in which order.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Semaphore;
+
+use crate::broker::{Feed, LaneEvent, Outcome, Room};
+use crate::clock;
+use crate::domain::{Draft, Message, Properties, Reason, ReasonCode, RetrySchedule, RowId};
+use crate::relay::{Budget, LaneFeed, Relay, Settings, dispatch};
+use crate::store::memory::{HistoryBudget, MemoryStore};
+use crate::store::{Audience, Settlement, StoreError, WriteStore};
+
+/// So long a test waits for what must happen before it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Note {
+    /// A commit has returned: what it accepted and what it settled.
+    Kept(Vec<RowId>, Vec<RowId>),
+    /// A commit has failed.
+    Failed,
+    /// A final status was told.
+    Told(RowId),
+}
+
+#[derive(Default)]
+struct Control {
+    held: Mutex<bool>,
+    let_go: Condvar,
+    failures: Mutex<VecDeque<Option<StoreError>>>,
+    notes: Mutex<Vec<Note>>,
+}
+
+/// The store.
+struct Held {
+    kept: MemoryStore,
+    control: Arc<Control>,
+    entered: Arc<Semaphore>,
+    survives: bool,
+}
+
+impl WriteStore for Held {
+    fn commit(
+        &mut self,
+        accepted: &[Arc<Message>],
+        settled: &[Settlement],
+    ) -> Result<(), StoreError> {
+        self.entered.add_permits(1);
+        let mut held = self.control.held.lock();
+        while *held {
+            self.control.let_go.wait(&mut held);
+        }
+        drop(held);
+        let failure = self.control.failures.lock().pop_front().flatten();
+        let result = match failure {
+            Some(failure) => Err(failure),
+            None => self.kept.commit(accepted, settled),
+        };
+        let accepted = accepted.iter().map(|message| message.id.row()).collect();
+        let settled = settled.iter().map(|one| one.id.row()).collect();
+        let note = match result {
+            Ok(()) => Note::Kept(accepted, settled),
+            Err(_) => Note::Failed,
+        };
+        self.control.notes.lock().push(note);
+        result
+    }
+
+    fn survives_restart(&self) -> bool {
+        self.survives
+    }
+}
+
+struct Listener(Arc<Control>);
+
+impl Audience for Listener {
+    fn settled(&self, settled: &[Settlement]) {
+        let told = settled.iter().map(|one| Note::Told(one.id.row()));
+        self.0.notes.lock().extend(told);
+    }
+}
+
+/// The relay, its writer and its lanes.
+pub(super) struct Bench {
+    pub(super) relay: Relay,
+    pub(super) feeds: Vec<LaneFeed>,
+    control: Arc<Control>,
+    entered: Arc<Semaphore>,
+    writer: JoinHandle<Result<(), StoreError>>,
+}
+
+/// A budget that no test uses up by accident.
+pub(super) const AMPLE: Budget = Budget {
+    messages_max: 1_000_000,
+    bytes_max: 1 << 30,
+};
+
+pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
+    Settings {
+        lanes,
+        budget,
+        dispatch: dispatch::Settings {
+            retry: RetrySchedule::default(),
+            exchange_known: Duration::from_secs(60),
+        },
+    }
+}
+
+/// A message to the default exchange.
+pub(super) fn draft(key: &str) -> Draft {
+    Draft {
+        exchange: "".into(),
+        routing_key: key.into(),
+        mandatory: true,
+        ordering_key: None,
+        properties: Properties::default(),
+        payload: vec![0; 100].into(),
+    }
+}
+
+impl Bench {
+    /// One lane, which is up; `survives` is what the store says of a restart.
+    pub(super) fn new(budget: Budget, survives: bool) -> Self {
+        let control = Arc::new(Control::default());
+        let entered = Arc::new(Semaphore::new(0));
+        let store = Held {
+            kept: MemoryStore::new(HistoryBudget {
+                messages_max: 1000,
+                bytes_max: 1 << 20,
+            }),
+            control: Arc::clone(&control),
+            entered: Arc::clone(&entered),
+            survives,
+        };
+        let audience = Arc::new(Listener(Arc::clone(&control)));
+        let (relay, writer) = Relay::new(&settings(1, budget), store, audience);
+        let writer = std::thread::Builder::new()
+            .spawn(move || writer.run())
+            .expect("a thread");
+        let mut feeds = relay.lane_feeds();
+        for feed in &mut feeds {
+            feed.report(clock::monotonic(), &mut vec![LaneEvent::Up]);
+        }
+        Self {
+            relay,
+            feeds,
+            control,
+            entered,
+            writer,
+        }
+    }
+
+    /// Commits do not return any more.
+    pub(super) fn hold(&self) {
+        *self.control.held.lock() = true;
+    }
+
+    /// Commits return again.
+    pub(super) fn let_go(&self) {
+        *self.control.held.lock() = false;
+        self.control.let_go.notify_all();
+    }
+
+    /// How the next commits end.
+    pub(super) fn fail(&self, failures: impl IntoIterator<Item = Option<StoreError>>) {
+        self.control.failures.lock().extend(failures);
+    }
+
+    /// Returns when one more commit has begun.
+    pub(super) async fn commit_begins(&self) {
+        let entered = tokio::time::timeout(PATIENCE, self.entered.acquire()).await;
+        entered.expect("in time").expect("open").forget();
+    }
+
+    pub(super) fn notes(&self) -> Vec<Note> {
+        self.control.notes.lock().clone()
+    }
+
+    /// Everything that the lane may publish now.
+    pub(super) fn pull(&mut self) -> Vec<RowId> {
+        let room = Room {
+            messages: 1000,
+            bytes: 1 << 20,
+            empty: true,
+        };
+        let mut into = Vec::new();
+        self.feeds[0].pull(clock::monotonic(), room, &mut into);
+        into.iter().map(|one| one.message.id.row()).collect()
+    }
+
+    pub(super) fn report(&mut self, row: RowId, outcome: Outcome) {
+        let mut events = vec![LaneEvent::Ended(row, outcome)];
+        self.feeds[0].report(clock::monotonic(), &mut events);
+        assert!(events.is_empty(), "all events are taken");
+    }
+
+    /// Waits until it is so. Every look lets others work; nothing hangs on how long one takes.
+    pub(super) async fn until(&self, what: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !what(self) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("in time");
+    }
+
+    /// Ends the writer and gives what it said.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        self.relay.end();
+        self.writer.join().expect("the writer does not panic")
+    }
+}
+
+/// Whether the future has not ended when it is looked at once.
+pub(super) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        _ = future => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+pub(super) fn suspect() -> Outcome {
+    let reason = Reason::own(ReasonCode::BrokerError, "as the test says");
+    Outcome::Suspect(Arc::new(reason))
+}

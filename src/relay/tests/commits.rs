@@ -1,0 +1,169 @@
+//! Nothing is told before its commit.
+
+use std::pin::pin;
+
+use tokio::task::JoinSet;
+
+use super::bench::{AMPLE, Bench, Note, draft, is_pending};
+use crate::broker::Outcome;
+use crate::domain::RowId;
+use crate::relay::AcceptError;
+use crate::store::StoreError;
+
+#[tokio::test]
+async fn a_message_is_accepted_and_handed_over_only_after_its_commit() {
+    let mut bench = Bench::new(AMPLE, false);
+    bench.hold();
+    let relay = bench.relay.clone();
+    let mut accept = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut accept).await);
+    bench.commit_begins().await;
+    assert!(is_pending(&mut accept).await);
+    assert_eq!(bench.pull(), []);
+    bench.let_go();
+    let message = accept.await.expect("accepted");
+    assert_eq!(bench.notes(), [Note::Kept(vec![message.id.row()], vec![])]);
+    assert_eq!(bench.pull(), [message.id.row()]);
+}
+
+#[tokio::test]
+async fn a_final_status_is_told_after_its_commit() {
+    let mut bench = Bench::new(AMPLE, false);
+    let row = bench
+        .relay
+        .accept(draft("a"))
+        .await
+        .expect("accepted")
+        .id
+        .row();
+    bench.commit_begins().await;
+    assert_eq!(bench.pull(), [row]);
+    bench.hold();
+    bench.report(row, Outcome::Confirmed);
+    bench.commit_begins().await;
+    let kept = Note::Kept(vec![row], vec![]);
+    assert_eq!(bench.notes(), std::slice::from_ref(&kept));
+    bench.let_go();
+    bench.until(|bench| bench.notes().len() == 3).await;
+    let settled = Note::Kept(vec![], vec![row]);
+    assert_eq!(bench.notes(), [kept, settled, Note::Told(row)]);
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_failed_store_leaves_the_outcome_unknown_and_ends_everything() {
+    let bench = Bench::new(AMPLE, true);
+    let relay = bench.relay.clone();
+    bench.hold();
+    bench.fail([Some(StoreError::Fatal("no disk".into()))]);
+    let mut written = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut written).await);
+    bench.commit_begins().await;
+    // This one is queued behind the commit that fails.
+    let mut queued = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut queued).await);
+    bench.let_go();
+    assert_eq!(written.await, Err(AcceptError::OutcomeUnknown));
+    assert_eq!(queued.await, Err(AcceptError::OutcomeUnknown));
+    let later = bench.relay.accept(draft("a")).await;
+    assert_eq!(later, Err(AcceptError::Stopping));
+    assert!(!bench.relay.health().accepting);
+    assert_eq!(bench.end(), Err(StoreError::Fatal("no disk".into())));
+}
+
+#[tokio::test]
+async fn an_answer_that_the_store_owes_is_an_unknown_outcome_too() {
+    let bench = Bench::new(AMPLE, true);
+    bench.fail([Some(StoreError::Unavailable("no answer".into()))]);
+    let accepted = bench.relay.accept(draft("a")).await;
+    assert_eq!(accepted, Err(AcceptError::OutcomeUnknown));
+    assert!(bench.end().is_err());
+}
+
+#[tokio::test]
+async fn a_settlement_whose_commit_fails_is_not_told() {
+    let mut bench = Bench::new(AMPLE, true);
+    let row = bench
+        .relay
+        .accept(draft("a"))
+        .await
+        .expect("accepted")
+        .id
+        .row();
+    bench.pull();
+    bench.fail([Some(StoreError::Fatal("no disk".into()))]);
+    bench.report(row, Outcome::Confirmed);
+    bench.until(|bench| !bench.relay.health().accepting).await;
+    assert_eq!(bench.notes(), [Note::Kept(vec![row], vec![]), Note::Failed]);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_the_new_and_keeps_what_is_settled() {
+    let mut bench = Bench::new(AMPLE, true);
+    let first = bench
+        .relay
+        .accept(draft("a"))
+        .await
+        .expect("accepted")
+        .id
+        .row();
+    bench.commit_begins().await;
+    bench.pull();
+    bench.hold();
+    let relay = bench.relay.clone();
+    let mut second = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut second).await);
+    bench.commit_begins().await;
+    // Both go into the next batch, for which there is no room.
+    let mut third = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut third).await);
+    bench.report(first, Outcome::Confirmed);
+    bench.fail([None, Some(StoreError::Full)]);
+    bench.let_go();
+    let second = second.await.expect("accepted").id.row();
+    assert_eq!(third.await, Err(AcceptError::Full));
+    bench
+        .until(|bench| bench.notes().contains(&Note::Told(first)))
+        .await;
+    bench
+        .until(|bench| bench.relay.health().pending_messages == 1)
+        .await;
+    let notes = [
+        Note::Kept(vec![first], vec![]),
+        Note::Kept(vec![second], vec![]),
+        Note::Failed,
+        Note::Kept(vec![], vec![first]),
+        Note::Told(first),
+    ];
+    assert_eq!(bench.notes(), notes);
+    assert_eq!(bench.pull(), [second]);
+    assert!(bench.relay.accept(draft("a")).await.is_ok());
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_are_in_the_order_of_commits_and_of_each_caller() {
+    let mut bench = Bench::new(AMPLE, false);
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let relay = bench.relay.clone();
+        callers.spawn(async move {
+            let mut rows = Vec::new();
+            for _ in 0..50 {
+                rows.push(relay.accept(draft("a")).await.expect("accepted").id.row());
+            }
+            rows
+        });
+    }
+    let each = callers.join_all().await;
+    assert!(each.iter().all(|rows| rows.is_sorted()));
+    let mut kept: Vec<RowId> = Vec::new();
+    for note in bench.notes() {
+        if let Note::Kept(accepted, _) = note {
+            kept.extend(accepted);
+        }
+    }
+    assert_eq!(kept.len(), 400);
+    assert!(kept.is_sorted());
+    assert_eq!(bench.pull(), kept);
+}
