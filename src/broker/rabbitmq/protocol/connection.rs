@@ -371,10 +371,12 @@ impl Connection {
         let open = matches!(self.phase, Phase::Open);
         match method {
             Method::Ack { tag, multiple } if open => {
-                self.ledger.ack(tag, multiple, &mut self.events)?;
+                let written = self.outbox.written();
+                self.ledger.ack(tag, multiple, written, &mut self.events)?;
             }
             Method::Nack { tag, multiple } if open => {
-                self.ledger.nack(tag, multiple, &mut self.events)?;
+                let written = self.outbox.written();
+                self.ledger.nack(tag, multiple, written, &mut self.events)?;
             }
             Method::Return { code, text } if open => {
                 self.incoming = Incoming::Header(returned::reason(code, &text));
@@ -416,7 +418,7 @@ impl Connection {
             ));
         };
         let (id, body_size) = returned::read_header(payload)?;
-        self.ledger.returned(id, reason)?;
+        self.ledger.returned(id, reason, self.outbox.written())?;
         if body_size > 0 {
             self.incoming = Incoming::Body(body_size);
         }
@@ -491,3 +493,6 @@ impl Connection {
         self.phase_deadline = Some(now + CLOSE_TIMEOUT);
     }
 }
+
+#[cfg(test)]
+mod tests;
