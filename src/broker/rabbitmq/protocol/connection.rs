@@ -230,28 +230,45 @@ impl Connection {
         }
     }
 
-    /// The connection is gone, or nobody waits for it any longer: what is outstanding is reported.
+    /// The connection is gone, or nobody waits for it any longer: what is outstanding is reported,
+    /// and of the messages nothing more is written.
     pub fn lost(&mut self, end: End) {
+        // Once it is closing, everything was reported, and what waits is our own close.
+        if !matches!(self.phase, Phase::Over(_) | Phase::Closing(_)) {
+            let written = self.outbox.written();
+            self.outbox.truncate_to(written);
+            self.ledger.close(written, None, &mut self.events);
+        }
+        self.over(end);
+    }
+
+    fn over(&mut self, end: End) {
         let end = match std::mem::replace(&mut self.phase, Phase::AwaitStart) {
             Phase::Over(first) | Phase::Closing(first) => first,
             _ => end,
         };
-        let close = match &end {
-            End::Closed(close) => Some(close),
-            _ => None,
-        };
-        self.clear(close);
         self.phase = Phase::Over(end);
         self.phase_deadline = None;
     }
 
-    /// Reports everything that is outstanding, and takes back what the socket has not begun with.
-    fn clear(&mut self, close: Option<&Close>) {
+    /// Takes back every message that the socket has not begun with. One that is half written stays
+    /// and is finished, since nothing else may stand inside it. Says where the messages end now.
+    fn cut(&mut self) -> u64 {
         let written = self.outbox.written();
-        if let Some(boundary) = self.ledger.boundary(written) {
-            self.outbox.truncate_to(boundary);
-        }
-        self.ledger.close(written, close, &mut self.events);
+        let Some(boundary) = self.ledger.boundary(written) else {
+            return written;
+        };
+        self.outbox.truncate_to(boundary);
+        boundary
+    }
+
+    /// The broker has closed: it drops whatever comes after, so what was not completely written by
+    /// now is unsent.
+    fn closed_by_broker(&mut self, close: &Close) {
+        let written = self.outbox.written();
+        self.cut();
+        self.ledger.close(written, Some(close), &mut self.events);
+        self.incoming = Incoming::None;
     }
 
     /// What has happened since the last call, in order.
@@ -371,10 +388,12 @@ impl Connection {
         let open = matches!(self.phase, Phase::Open);
         match method {
             Method::Ack { tag, multiple } if open => {
-                self.ledger.ack(tag, multiple, &mut self.events)?;
+                let written = self.outbox.written();
+                self.ledger.ack(tag, multiple, written, &mut self.events)?;
             }
             Method::Nack { tag, multiple } if open => {
-                self.ledger.nack(tag, multiple, &mut self.events)?;
+                let written = self.outbox.written();
+                self.ledger.nack(tag, multiple, written, &mut self.events)?;
             }
             Method::Return { code, text } if open => {
                 self.incoming = Incoming::Header(returned::reason(code, &text));
@@ -416,7 +435,7 @@ impl Connection {
             ));
         };
         let (id, body_size) = returned::read_header(payload)?;
-        self.ledger.returned(id, reason)?;
+        self.ledger.returned(id, reason, self.outbox.written())?;
         if body_size > 0 {
             self.incoming = Incoming::Body(body_size);
         }
@@ -438,12 +457,11 @@ impl Connection {
     /// The broker closed the channel. Nothing more may be written on it but close-ok; a message that
     /// is half written is finished first, since the broker drops what follows its close anyway.
     fn on_channel_close(&mut self, code: u16, text: String, now: Instant) {
-        self.clear(Some(&Close {
+        self.closed_by_broker(&Close {
             scope: Scope::Channel,
             code,
             text,
-        }));
-        self.incoming = Incoming::None;
+        });
         let close_ok = channel::AMQPMethod::CloseOk(channel::CloseOk {});
         let close_ok = handshake::method(self.channel, AMQPClass::Channel(close_ok));
         self.outbox.tail().put_slice(&close_ok);
@@ -452,11 +470,13 @@ impl Connection {
     }
 
     fn on_connection_close(&mut self, code: u16, text: String) {
-        self.lost(End::Closed(Close {
+        let close = Close {
             scope: Scope::Connection,
             code,
             text,
-        }));
+        };
+        self.closed_by_broker(&close);
+        self.over(End::Closed(close));
         let close_ok = connection::AMQPMethod::CloseOk(connection::CloseOk {});
         let close_ok = handshake::method(0, AMQPClass::Connection(close_ok));
         self.outbox.tail().put_slice(&close_ok);
@@ -478,7 +498,9 @@ impl Connection {
             self.lost(end);
             return;
         }
-        self.clear(None);
+        // The broker still takes a message that is finished before our close.
+        let finished = self.cut();
+        self.ledger.close(finished, None, &mut self.events);
         let close = connection::AMQPMethod::Close(connection::Close {
             reply_code: code,
             reply_text: ShortString::try_new(text).unwrap_or_else(|_| "see the log".into()),
@@ -491,3 +513,6 @@ impl Connection {
         self.phase_deadline = Some(now + CLOSE_TIMEOUT);
     }
 }
+
+#[cfg(test)]
+mod tests;

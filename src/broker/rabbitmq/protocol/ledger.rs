@@ -83,15 +83,23 @@ impl Ledger {
         self.places.len() < PLACES_MAX
     }
 
-    /// The message with `id` came back.
+    /// The message with `id` came back; `written` is the position up to which bytes were written.
     ///
     /// # Errors
-    /// [`Violation`] when it is not outstanding: then nobody can say what the return means.
-    pub fn returned(&mut self, id: MessageId, reason: Reason) -> Result<(), Violation> {
+    /// [`Violation`] when it is not outstanding, or not even sent: then nobody can say what the
+    /// return means.
+    pub fn returned(
+        &mut self,
+        id: MessageId,
+        reason: Reason,
+        written: u64,
+    ) -> Result<(), Violation> {
         let begin = usize::try_from(self.search_from.saturating_sub(self.first_tag))
             .unwrap_or(0)
             .min(self.places.len());
-        let is_it = |place: &Place| place.message.as_ref().is_some_and(|one| one.id == id);
+        let is_it = |place: &Place| {
+            place.span.end <= written && place.message.as_ref().is_some_and(|one| one.id == id)
+        };
         let found = (begin..self.places.len())
             .chain(0..begin)
             .find(|&index| is_it(&self.places[index]))
@@ -103,46 +111,62 @@ impl Ledger {
         Ok(())
     }
 
-    /// `basic.ack`: what it covers is confirmed, or returned where a return came before.
+    /// `basic.ack`: what it covers is confirmed, or returned where a return came before. `written` is
+    /// the position up to which bytes were written.
     ///
     /// # Errors
-    /// [`Violation`] when the tag is not outstanding.
+    /// [`Violation`] when the tag is not outstanding, or its message not even sent.
     pub fn ack(
         &mut self,
         tag: u64,
         multiple: bool,
+        written: u64,
         events: &mut Vec<LaneEvent>,
     ) -> Result<(), Violation> {
-        self.settle(tag, multiple, events, || Outcome::Confirmed)
+        self.settle(tag, multiple, written, events, || Outcome::Confirmed)
     }
 
-    /// `basic.nack`: what it covers was refused, or returned where a return came before.
+    /// `basic.nack`: what it covers was refused, or returned where a return came before. `written` is
+    /// the position up to which bytes were written.
     ///
     /// # Errors
-    /// [`Violation`] when the tag is not outstanding.
+    /// [`Violation`] when the tag is not outstanding, or its message not even sent.
     pub fn nack(
         &mut self,
         tag: u64,
         multiple: bool,
+        written: u64,
         events: &mut Vec<LaneEvent>,
     ) -> Result<(), Violation> {
-        self.settle(tag, multiple, events, || Outcome::Nacked)
+        self.settle(tag, multiple, written, events, || Outcome::Nacked)
     }
 
     fn settle(
         &mut self,
         tag: u64,
         multiple: bool,
+        written: u64,
         events: &mut Vec<LaneEvent>,
         outcome: impl Fn() -> Outcome,
     ) -> Result<(), Violation> {
-        let past = self.first_tag + self.places.len() as u64;
-        // With `multiple`, tag 0 means everything that is outstanding (AMQP 0-9-1, basic.ack).
-        let tag = if multiple && tag == 0 { past - 1 } else { tag };
-        if tag >= past || (!multiple && tag < self.first_tag) {
-            return Err(Violation::command(format!(
-                "a confirm of tag {tag}, which is not open"
-            )));
+        // AMQP 0-9-1 lets tag 0 with `multiple` mean everything that is outstanding: whatever the
+        // broker has received so far, which nobody knows on this side. RabbitMQ never sends it.
+        let covers_nothing = multiple && (1..self.first_tag).contains(&tag);
+        let place = tag
+            .checked_sub(self.first_tag)
+            .and_then(|index| self.places.get_mut(usize::try_from(index).ok()?))
+            .filter(|place| place.span.end <= written);
+        let Some(place) = place else {
+            return if covers_nothing {
+                Ok(())
+            } else {
+                let text = format!("a confirm of tag {tag}, which is not open");
+                Err(Violation::command(text))
+            };
+        };
+        if !multiple && place.message.is_none() {
+            let text = format!("a second confirm of tag {tag}");
+            return Err(Violation::command(text));
         }
         self.reached = self.reached.max(tag);
         if multiple {
@@ -154,12 +178,6 @@ impl Ledger {
                 self.report(place, events, &outcome);
             }
         } else {
-            let index = usize::try_from(tag - self.first_tag).unwrap_or(usize::MAX);
-            let place = &mut self.places[index];
-            if place.message.is_none() {
-                let text = format!("a second confirm of tag {tag}");
-                return Err(Violation::command(text));
-            }
             let place = Place {
                 message: place.message.take(),
                 span: place.span.clone(),

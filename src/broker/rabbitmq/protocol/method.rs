@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use amq_protocol::protocol::AMQPClass;
 
 use super::frame::Violation;
+use super::handshake::FRAME_BYTES_MIN;
 
 /// A method from the broker.
 #[derive(Debug, PartialEq)]
@@ -96,6 +97,12 @@ pub fn read(payload: &[u8]) -> Result<Method<'_>, Violation> {
             reason: rest.short()?,
         },
         (10, 61) => Method::Unblocked,
+        // Only connection.start is long, and it fits the frames that are allowed before anything is
+        // agreed on. The bound keeps tables within tables from filling the stack of the parser.
+        _ if payload.len() > FRAME_BYTES_MIN as usize => {
+            let text = format!("method {class}.{method} is {} bytes long", payload.len());
+            return Err(Violation::syntax(text));
+        }
         _ => {
             let (_, class) = amq_protocol::protocol::parse_class(payload).map_err(|_| {
                 Violation::syntax(format!("method {class}.{method} cannot be read"))
@@ -176,6 +183,22 @@ mod tests {
     fn a_method_that_ends_too_early_is_a_syntax_error() {
         let violation = read(&[0, 60, 0, 80, 0, 0]).expect_err("a violation");
         assert_eq!(violation.code, 502);
+    }
+
+    #[test]
+    fn tables_nested_as_deep_as_a_frame_allows_do_not_bring_the_process_down() {
+        for bytes in [4096_usize, 131_064] {
+            let mut payload = vec![0, 10, 0, 10, 0, 9];
+            let mut left = bytes - payload.len();
+            while left >= 6 {
+                left -= 4;
+                let length = u32::try_from(left).expect("small");
+                payload.extend_from_slice(&length.to_be_bytes());
+                payload.extend_from_slice(b"\0F");
+                left -= 2;
+            }
+            assert!(read(&payload).is_err());
+        }
     }
 
     proptest! {

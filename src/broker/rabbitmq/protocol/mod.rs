@@ -16,6 +16,8 @@
 
 pub mod close;
 pub mod connection;
+#[cfg(test)]
+mod fixtures;
 pub mod frame;
 pub mod handshake;
 pub mod ledger;

@@ -1,8 +1,5 @@
 //! A `basic.return` while it comes in: method, content header, body.
 
-use amq_protocol::protocol::basic;
-use amq_protocol::types::AMQPValue;
-
 use super::frame::Violation;
 use super::method::Reader;
 use super::publish::ID_HEADER;
@@ -38,50 +35,53 @@ pub(super) fn read_header(payload: &[u8]) -> Result<(MessageId, u64), Violation>
     }
     let _weight = rest.u16()?;
     let body_size = rest.u64()?;
-    let properties = rest.0;
-    let id = match first_header(properties)? {
-        Some(id) => id,
-        None => any_header(properties)?,
-    };
+    let id = id_in_properties(rest)?;
+    // Without its id nobody knows which message was returned, and to guess would be to lie.
+    let id = id.ok_or_else(|| {
+        Violation::unexpected("a returned message without the id it was sent with")
+    })?;
     Ok((id, body_size))
 }
 
-/// The id stands first in the table, where this gateway put it.
-fn first_header(properties: &[u8]) -> Result<Option<MessageId>, Violation> {
-    let mut rest = Reader(properties);
+/// The id stands first in the table, where this gateway put it, unless somebody between has put the
+/// table into another order. Values are stepped over by their lengths and not parsed: a parser that
+/// goes down into tables within tables can be led down until the stack is full.
+fn id_in_properties(mut rest: Reader<'_>) -> Result<Option<MessageId>, Violation> {
     let flags = rest.u16()?;
     for bit in [15, 14] {
         if flags & 1 << bit != 0 {
             rest.short_bytes()?;
         }
     }
-    if flags & 1 << 13 == 0 || rest.u32()? == 0 {
-        return Ok(None);
-    }
-    if rest.short_bytes()? != ID_HEADER || rest.u8()? != b'S' {
+    if flags & 1 << 13 == 0 {
         return Ok(None);
     }
     let length = rest.u32()? as usize;
-    Ok(parse(rest.take(length)?))
-}
-
-/// Somebody between has put the table into another order.
-fn any_header(properties: &[u8]) -> Result<MessageId, Violation> {
-    let (_, properties) = basic::parse_properties(properties)
-        .map_err(|_| Violation::syntax("the properties of a returned message cannot be read"))?;
-    let id = properties.headers().as_ref().and_then(|headers| {
-        let (_, value) = headers
-            .into_iter()
-            .find(|(name, _)| name.as_str().as_bytes() == ID_HEADER)?;
-        match value {
-            AMQPValue::LongString(text) => parse(text.as_bytes()),
-            _ => None,
+    let mut table = Reader(rest.take(length)?);
+    while !table.0.is_empty() {
+        let name = table.short_bytes()?;
+        let kind = table.u8()?;
+        let length = match kind {
+            b'V' => 0,
+            b't' | b'b' | b'B' => 1,
+            b's' | b'u' | b'U' => 2,
+            b'I' | b'i' | b'f' => 4,
+            b'D' => 5,
+            b'l' | b'L' | b'd' | b'T' => 8,
+            b'S' | b'x' | b'A' | b'F' => table.u32()? as usize,
+            _ => return Err(Violation::syntax("a header of an unknown type")),
+        };
+        let value = table.take(length)?;
+        if name == ID_HEADER && kind == b'S' {
+            return Ok(parse(value));
         }
-    });
-    // Without its id nobody knows which message was returned, and to guess would be to lie.
-    id.ok_or_else(|| Violation::unexpected("a returned message without the id it was sent with"))
+    }
+    Ok(None)
 }
 
 fn parse(text: &[u8]) -> Option<MessageId> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+mod content;
+mod model;
+mod random;
+mod wire;
