@@ -12,7 +12,10 @@ use crate::domain::{DeliveryMode, Draft, Message, headers};
 fn bytes_of(outbox: &Outbox) -> Vec<u8> {
     let mut slices = vec![std::io::IoSlice::new(&[]); 4096];
     let count = outbox.slices(&mut slices);
-    let bytes: Vec<u8> = slices[..count].iter().flat_map(|one| one.to_vec()).collect();
+    let bytes: Vec<u8> = slices[..count]
+        .iter()
+        .flat_map(|one| one.to_vec())
+        .collect();
     assert_eq!(bytes.len(), outbox.len());
     bytes
 }

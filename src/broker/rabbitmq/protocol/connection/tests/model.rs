@@ -113,8 +113,14 @@ impl Broker {
         while let Some(said) = self.reader.next() {
             match (self.stage, said) {
                 (Stage::Over, said) => unreachable!("after the end: {}", named(&said)),
-                (Stage::Closing, Said::Frame(AMQPFrame::Method(0, AMQPClass::Connection(method)))) => {
-                    assert_eq!(method, connection::AMQPMethod::CloseOk(connection::CloseOk {}));
+                (
+                    Stage::Closing,
+                    Said::Frame(AMQPFrame::Method(0, AMQPClass::Connection(method))),
+                ) => {
+                    assert_eq!(
+                        method,
+                        connection::AMQPMethod::CloseOk(connection::CloseOk {})
+                    );
                     self.stage = Stage::Over;
                 }
                 (Stage::Closing, _) => {}
@@ -322,7 +328,10 @@ impl Broker {
             return;
         }
         let (tag, verdict) = owed[pick(owed.len())];
-        let same = self.unsettled.range(..=tag).all(|(_, (_, one))| *one == verdict);
+        let same = self
+            .unsettled
+            .range(..=tag)
+            .all(|(_, (_, one))| *one == verdict);
         let multiple = multiple && same;
         let tags: Vec<_> = self
             .unsettled
