@@ -12,7 +12,8 @@ use crate::domain::Rules;
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
 use crate::notify::Waiters;
-use crate::relay::{self, Budget, Relay, dispatch};
+use crate::relay::dispatch::{self, MemoryBudget};
+use crate::relay::{self, Budget, Relay, Start};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 
 /// Why the gateway could not start or had to end.
@@ -66,7 +67,12 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     };
     let store = MemoryStore::new(history);
     let waiters = Arc::new(Waiters::default());
-    let (relay, writer) = Relay::new(&relay_settings(&config), store.clone(), waiters.clone());
+    let (relay, writer) = Relay::new(
+        &relay_settings(&config),
+        store.clone(),
+        &Start::default(),
+        waiters.clone(),
+    );
 
     let (mut tasks, stop_lanes, stop_http) = (Tasks::default(), Stop::default(), Stop::default());
     let mut journal = Tasks::default();
@@ -140,6 +146,10 @@ fn relay_settings(config: &Config) -> relay::Settings {
         dispatch: dispatch::Settings {
             retry: config.retry.clone(),
             exchange_known: config.exchange_known,
+            memory: MemoryBudget {
+                messages_max: usize::MAX,
+                bytes_max: usize::MAX,
+            },
         },
     }
 }

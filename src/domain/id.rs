@@ -138,6 +138,12 @@ impl IdMinter {
         Self { last }
     }
 
+    /// The place of the last id that was made.
+    #[must_use]
+    pub fn last(&self) -> RowId {
+        self.last
+    }
+
     /// The next id. `now` leads, but never backwards: when the clock stands still or steps back, or
     /// when more than 4096 ids are wanted in one millisecond, the ids borrow from the future.
     /// `random` is the unguessable rest.

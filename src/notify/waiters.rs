@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
-use crate::domain::RowId;
+use crate::domain::{MessageId, RowId};
 use crate::store::{Audience, Settlement};
 
 /// Those who wait for one message: each with a number, and the way to tell it.
@@ -78,6 +78,14 @@ impl Drop for Waiter {
 }
 
 impl Audience for Waiters {
+    fn awaits(&self, mut ids: &mut dyn Iterator<Item = MessageId>) -> bool {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let waiting = self.waiting.lock();
+        Iterator::any(&mut ids, |id| waiting.contains_key(&id.row()))
+    }
+
     fn settled(&self, settled: &[Settlement]) {
         // A waiter that registers after this look finds the commit, which came before, in the store.
         if self.count.load(Ordering::SeqCst) == 0 {
@@ -99,7 +107,7 @@ impl Audience for Waiters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MessageId, Status, WallTime};
+    use crate::domain::{Status, WallTime};
 
     fn settlement(row: u64) -> Settlement {
         Settlement {

@@ -32,7 +32,15 @@ impl Feed for LaneFeed {
         let mut dispatch = desk.dispatch.lock();
         let more = dispatch.pull(now, room, into);
         let questions = dispatch.has_questions();
+        let at_gate = dispatch.waits_at_gate();
+        let reading = dispatch.needs_reading();
         drop(dispatch);
+        if at_gate {
+            self.journal.want_gate();
+        }
+        if reading {
+            self.lanes.backlog.ring();
+        }
         if more {
             desk.call.notify_one();
         }

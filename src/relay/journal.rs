@@ -4,17 +4,33 @@
 //! Ids are minted under the lock that queues, so the order of ids is the order of acceptance. After a
 //! commit, and only then, the messages go to their lanes, callers get their 202, and final statuses
 //! are told.
+//!
+//! Final statuses ride along with new messages. Alone they go once the oldest has waited for
+//! [`SETTLED_WAIT_MAX`], at once when somebody waits for one of them, when many have come together, or
+//! when the store costs nothing.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::AcceptError;
 use super::lanes::Lanes;
-use crate::domain::{Draft, IdMinter, Message};
-use crate::store::{Audience, Settlement, StoreError, WriteStore};
+use super::{AcceptError, Start};
+use crate::domain::order::OrderKey;
+use crate::domain::{Draft, IdMinter, Message, RowId};
+use crate::store::{Accepted, Audience, Note, Settlement, StoreError, Upkeep, WriteStore};
 use crate::{chance, clock};
+use batch::Batch;
+
+mod batch;
+
+/// Final statuses wait so long for new messages to ride along with.
+const SETTLED_WAIT_MAX: Duration = Duration::from_millis(20);
+/// So many final statuses do not wait.
+const SETTLED_WAITING_MAX: usize = 2000;
+/// The store is looked after so often.
+const UPKEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// How much may be pending at a time.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +45,19 @@ pub struct Budget {
 #[derive(Default)]
 struct Queue {
     minter: IdMinter,
-    accepted: Vec<Arc<Message>>,
-    /// How many of `accepted`, in order, each waiting request has.
+    accepted: Vec<Accepted>,
+    /// One for each of `accepted`, in their order.
     replies: Vec<Reply>,
     settled: Vec<(Settlement, usize)>,
+    /// When the first of `settled` came.
+    settled_since: Option<Instant>,
+    noted: Vec<Note>,
+    /// Some lane wants to hand over messages of which the store does not know that yet.
+    gate_wanted: bool,
     pending_messages: usize,
     pending_bytes: usize,
+    /// `settled` is to be written at once.
+    urgent: bool,
     /// Nothing is accepted any more.
     closed: bool,
     /// The writer ends when it has written everything.
@@ -48,20 +71,59 @@ pub(super) struct Journal {
     queue: Mutex<Queue>,
     work: Condvar,
     budget: Budget,
+    lanes: usize,
+    settled_wait: Duration,
+    /// Whether the store must know what may have been handed over.
+    durable: bool,
+    audience: Arc<dyn Audience>,
+}
+
+/// What the writer does next.
+enum Work {
+    Commit,
+    Upkeep,
+    End,
 }
 
 impl Journal {
-    pub(super) fn new(budget: Budget) -> Self {
+    pub(super) fn new(
+        budget: Budget,
+        lanes: usize,
+        start: &Start,
+        durable: bool,
+        audience: Arc<dyn Audience>,
+    ) -> Self {
+        let pending = |count: fn(&crate::store::PartitionFacts) -> u64| {
+            usize::try_from(start.pending.iter().map(count).sum::<u64>()).unwrap_or(usize::MAX)
+        };
+        let queue = Queue {
+            minter: IdMinter::after(start.last_row.unwrap_or_default()),
+            pending_messages: pending(|partition| partition.messages),
+            pending_bytes: pending(|partition| partition.bytes),
+            ..Queue::default()
+        };
+        let settled_wait = if durable {
+            SETTLED_WAIT_MAX
+        } else {
+            Duration::ZERO
+        };
+        let queue = Mutex::new(queue);
         Self {
-            queue: Mutex::default(),
+            queue,
             work: Condvar::new(),
             budget,
+            lanes,
+            settled_wait,
+            durable,
+            audience,
         }
     }
 
     /// Accepts a message; returns when it is committed.
     pub(super) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
         let random = chance::bits();
+        let lane = OrderKey::of(&draft).lane(self.lanes);
+        let partition = u8::try_from(lane).unwrap_or(u8::MAX);
         let (reply, committed) = oneshot::channel();
         let message = {
             let mut queue = self.queue.lock();
@@ -81,7 +143,10 @@ impl Journal {
             }
             queue.pending_messages += 1;
             queue.pending_bytes = bytes;
-            queue.accepted.push(Arc::clone(&message));
+            queue.accepted.push(Accepted {
+                message: Arc::clone(&message),
+                partition,
+            });
             queue.replies.push(reply);
             message
         };
@@ -97,7 +162,24 @@ impl Journal {
         if settled.is_empty() {
             return;
         }
-        self.queue.lock().settled.append(settled);
+        let awaited = self
+            .audience
+            .awaits(&mut settled.iter().map(|(settlement, _)| settlement.id));
+        let mut queue = self.queue.lock();
+        let first = queue.settled.is_empty();
+        queue.settled.append(settled);
+        if first {
+            queue.settled_since = Some(clock::monotonic());
+        }
+        queue.urgent |= awaited || queue.settled.len() >= SETTLED_WAITING_MAX;
+        if first || queue.urgent {
+            self.work.notify_one();
+        }
+    }
+
+    /// Some lane wants to hand over what the store does not know to be handed over.
+    pub(super) fn want_gate(&self) {
+        self.queue.lock().gate_wanted = true;
         self.work.notify_one();
     }
 
@@ -106,9 +188,10 @@ impl Journal {
         self.queue.lock().closed = true;
     }
 
-    /// Lets the writer end once everything is written.
-    pub(super) fn end(&self) {
+    /// Lets the writer end once everything is written, `doubts` about pending messages included.
+    pub(super) fn end(&self, doubts: Vec<Note>) {
         let mut queue = self.queue.lock();
+        queue.noted = doubts;
         queue.closed = true;
         queue.ended = true;
         self.work.notify_one();
@@ -122,7 +205,8 @@ impl Journal {
         self.queue.lock().pending_messages
     }
 
-    /// The writer, on a thread of its own. Returns when [`Journal::end`] was called.
+    /// The writer, on a thread of its own. Returns when [`Journal::end`] was called and the store is
+    /// closed.
     ///
     /// # Errors
     /// The store has failed; the process must end, and who waits is told that nobody knows.
@@ -130,9 +214,10 @@ impl Journal {
         &self,
         store: &mut dyn WriteStore,
         lanes: &Lanes,
-        audience: &dyn Audience,
     ) -> Result<(), StoreError> {
-        let written = self.write_until_end(store, lanes, audience);
+        let written = self
+            .write_until_end(store, lanes)
+            .and_then(|()| store.close());
         let mut queue = self.queue.lock();
         queue.closed = true;
         // Dropping the replies tells everybody who still waits that the outcome is unknown.
@@ -140,78 +225,77 @@ impl Journal {
         written
     }
 
-    fn write_until_end(
-        &self,
-        store: &mut dyn WriteStore,
-        lanes: &Lanes,
-        audience: &dyn Audience,
-    ) -> Result<(), StoreError> {
+    fn write_until_end(&self, store: &mut dyn WriteStore, lanes: &Lanes) -> Result<(), StoreError> {
         let mut batch = Batch::default();
+        let mut upkeep_due = clock::monotonic();
         loop {
-            let mut queue = self.queue.lock();
-            queue.pending_messages -= batch.freed_messages;
-            queue.pending_bytes -= batch.freed_bytes;
-            while queue.accepted.is_empty() && queue.settled.is_empty() {
-                if queue.ended {
-                    return Ok(());
+            let work = {
+                let mut queue = self.queue.lock();
+                queue.pending_messages -= std::mem::take(&mut batch.freed_messages);
+                queue.pending_bytes -= std::mem::take(&mut batch.freed_bytes);
+                let work = self.wait(&mut queue, upkeep_due);
+                if matches!(work, Work::Commit) {
+                    let gate = queue.gate_wanted || (self.durable && lanes.any_up());
+                    batch.take(&mut queue, gate && self.durable);
                 }
-                self.work.wait(&mut queue);
+                work
+            };
+            match work {
+                Work::Commit => {
+                    batch.commit(store)?;
+                    self.tell(&mut batch, lanes);
+                }
+                Work::Upkeep => {}
+                Work::End => return Ok(()),
             }
-            batch.take(&mut queue);
-            drop(queue);
-            batch.commit(store)?;
-            lanes.enqueue(&mut batch.accepted);
-            for reply in batch.replies.drain(..) {
-                // Whoever has left no longer needs the answer.
-                let _ = reply.send(Ok(()));
+            let now = clock::monotonic();
+            if now >= upkeep_due {
+                let Upkeep { more } = store.upkeep(clock::wall())?;
+                upkeep_due = if more { now } else { now + UPKEEP_EVERY };
             }
-            audience.settled(&batch.settled);
         }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, upkeep_due: Instant) -> Work {
+        loop {
+            let now = clock::monotonic();
+            let settled_due = queue.settled_since.map(|since| since + self.settled_wait);
+            let settled = queue.urgent || queue.ended || settled_due.is_some_and(|due| due <= now);
+            if !queue.accepted.is_empty()
+                || queue.gate_wanted
+                || !queue.noted.is_empty()
+                || (settled && !queue.settled.is_empty())
+            {
+                return Work::Commit;
+            }
+            if queue.ended {
+                return Work::End;
+            }
+            if upkeep_due <= now {
+                return Work::Upkeep;
+            }
+            let until = settled_due.map_or(upkeep_due, |due| due.min(upkeep_due));
+            self.work.wait_until(queue, until);
+        }
+    }
+
+    /// After the commit: lanes get their messages, callers their answers, waiters their news.
+    fn tell(&self, batch: &mut Batch, lanes: &Lanes) {
+        if let Some(row) = batch.handed_to {
+            lanes.open_to(row);
+        }
+        lanes.enqueue(&mut batch.accepted);
+        for reply in batch.replies.drain(..) {
+            // Whoever has left no longer needs the answer.
+            let _ = reply.send(Ok(()));
+        }
+        self.audience.settled(&batch.settled);
     }
 }
 
-#[derive(Default)]
-struct Batch {
-    accepted: Vec<Arc<Message>>,
-    replies: Vec<Reply>,
-    settled: Vec<Settlement>,
-    freed_messages: usize,
-    freed_bytes: usize,
-}
-
-impl Batch {
-    fn take(&mut self, queue: &mut Queue) {
-        self.accepted.clear();
-        self.settled.clear();
-        std::mem::swap(&mut self.accepted, &mut queue.accepted);
-        std::mem::swap(&mut self.replies, &mut queue.replies);
-        self.freed_messages = queue.settled.len();
-        self.freed_bytes = queue.settled.iter().map(|(_, bytes)| bytes).sum();
-        self.settled
-            .extend(queue.settled.drain(..).map(|(settlement, _)| settlement));
-    }
-
-    /// One commit; when there is no room for new messages, the settlements are kept without them.
-    fn commit(&mut self, store: &mut dyn WriteStore) -> Result<(), StoreError> {
-        match store.commit(&self.accepted, &self.settled) {
-            Err(StoreError::Full) if !self.accepted.is_empty() => {
-                self.freed_messages += self.accepted.len();
-                let bytes = self
-                    .accepted
-                    .iter()
-                    .map(|message| message.footprint_bytes());
-                self.freed_bytes += bytes.sum::<usize>();
-                self.accepted.clear();
-                for reply in self.replies.drain(..) {
-                    let _ = reply.send(Err(AcceptError::Full));
-                }
-                if self.settled.is_empty() {
-                    Ok(())
-                } else {
-                    store.commit(&[], &self.settled)
-                }
-            }
-            committed => committed,
-        }
+impl Queue {
+    fn last_row(&self) -> RowId {
+        self.minter.last()
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::backlog_reader::Bell;
 use super::dispatch::{Dispatch, Moment, Settings};
-use super::{BrokerHealth, Progress};
+use super::{BrokerHealth, Progress, Start};
 use crate::clock;
 use crate::domain::order::OrderKey;
 use crate::domain::{Message, Reason, ReasonCode, RowId};
+use crate::store::{Accepted, Note, PartitionFacts};
 
 /// One lane's dispatch, and the bell of the task that works for it.
 pub(super) struct LaneDesk {
@@ -24,38 +26,56 @@ pub(super) struct Lanes {
     pub(super) suspects: Arc<Notify>,
     /// Rings when some lane has questions about exchanges.
     pub(super) questions: Notify,
+    /// Rings when some lane may want to read from the store.
+    pub(super) backlog: Bell,
 }
 
 impl Lanes {
-    pub(super) fn new(count: usize, settings: &Settings) -> Self {
+    /// `count` lanes, with what `start` says is pending in the store. When the store is `durable`,
+    /// nothing is handed over before it knows that it may have been.
+    pub(super) fn new(count: usize, settings: &Settings, start: &Start, durable: bool) -> Self {
         let down = Reason::own(
             ReasonCode::BrokerUnavailable,
             "no connection to the broker was made yet",
         );
-        let desk = || LaneDesk {
-            dispatch: Mutex::new(Dispatch::new(settings.clone(), down.clone())),
-            call: Arc::default(),
+        let desk = |lane| {
+            let mut dispatch = Dispatch::new(settings.clone(), down.clone());
+            if durable {
+                dispatch.open_to(RowId::default());
+            }
+            let pending: Option<&PartitionFacts> = start.pending.get(lane);
+            if let Some(last) = start.last_row
+                && pending.is_some_and(|pending| pending.messages > 0)
+            {
+                dispatch.recover(last);
+            }
+            LaneDesk {
+                dispatch: Mutex::new(dispatch),
+                call: Arc::default(),
+            }
         };
-        Self {
-            desks: (0..count.max(1)).map(|_| desk()).collect(),
+        let lanes = Self {
+            desks: (0..count.max(1)).map(desk).collect(),
             suspects: Arc::default(),
             questions: Notify::new(),
-        }
+            backlog: Bell::default(),
+        };
+        lanes.backlog.ring();
+        lanes
     }
 
     pub(super) fn all(&self) -> &[LaneDesk] {
         &self.desks
     }
 
-    /// Gives newly committed messages to their lanes, in order; `messages` is left empty.
-    pub(super) fn enqueue(&self, messages: &mut Vec<Arc<Message>>) {
-        if messages.is_empty() {
+    /// Gives newly committed messages to their lanes, in order; `accepted` is left empty.
+    pub(super) fn enqueue(&self, accepted: &mut Vec<Accepted>) {
+        if accepted.is_empty() {
             return;
         }
         let mut by_lane: Vec<Vec<Arc<Message>>> = vec![Vec::new(); self.desks.len()];
-        for message in messages.drain(..) {
-            let lane = OrderKey::of(&message.draft).lane(self.desks.len());
-            by_lane[lane].push(message);
+        for Accepted { message, partition } in accepted.drain(..) {
+            by_lane[usize::from(partition)].push(message);
         }
         for (desk, messages) in self.desks.iter().zip(by_lane) {
             if !messages.is_empty() {
@@ -63,6 +83,32 @@ impl Lanes {
                 desk.call.notify_one();
             }
         }
+    }
+
+    /// Everything up to `row` may be handed over from now on.
+    pub(super) fn open_to(&self, row: RowId) {
+        for desk in &self.desks {
+            let mut dispatch = desk.dispatch.lock();
+            let waited = dispatch.waits_at_gate();
+            dispatch.open_to(row);
+            drop(dispatch);
+            if waited {
+                desk.call.notify_one();
+            }
+        }
+    }
+
+    /// Whether some lane publishes.
+    pub(super) fn any_up(&self) -> bool {
+        self.desks.iter().any(|desk| desk.dispatch.lock().is_up())
+    }
+
+    /// The doubts of all lanes.
+    pub(super) fn doubts(&self) -> Vec<Note> {
+        self.desks
+            .iter()
+            .flat_map(|desk| desk.dispatch.lock().doubts())
+            .collect()
     }
 
     pub(super) fn progress(&self, key: OrderKey<'_>, row: RowId) -> Progress {

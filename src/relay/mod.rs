@@ -4,6 +4,7 @@
 //! it and gives it to its lane's dispatch, the lane pulls and publishes it, its end is queued for the
 //! journal again, and after that commit it is told.
 
+mod backlog_reader;
 pub mod dispatch;
 mod feeds;
 mod journal;
@@ -17,13 +18,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use backlog_reader::BacklogReader;
 pub use feeds::{LaneFeed, ProbationFeed};
 pub use journal::Budget;
 
 use crate::broker::Probe;
 use crate::domain::order::OrderKey;
-use crate::domain::{Draft, Message, Reason, WallTime};
-use crate::store::{Audience, Record, StoreError, WriteStore};
+use crate::domain::{Draft, Message, Reason, RowId, WallTime};
+use crate::store::{Audience, PartitionFacts, ReadStore, Record, StoreError, WriteStore};
 use journal::Journal;
 use lanes::Lanes;
 
@@ -93,6 +95,15 @@ pub struct Settings {
     pub dispatch: dispatch::Settings,
 }
 
+/// What a store holds when the relay starts.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The last message that was ever accepted.
+    pub last_row: Option<RowId>,
+    /// What is pending of each lane.
+    pub pending: Vec<PartitionFacts>,
+}
+
 /// A handle to the relay; clones are the same relay.
 #[derive(Clone)]
 pub struct Relay {
@@ -106,7 +117,6 @@ pub struct Writer {
     journal: Arc<Journal>,
     lanes: Arc<Lanes>,
     store: Box<dyn WriteStore>,
-    audience: Arc<dyn Audience>,
 }
 
 impl Writer {
@@ -115,22 +125,35 @@ impl Writer {
     /// # Errors
     /// The store has failed, and the process must end with a failure.
     pub fn run(mut self) -> Result<(), StoreError> {
-        self.journal
-            .write(&mut *self.store, &self.lanes, &*self.audience)
+        self.journal.write(&mut *self.store, &self.lanes)
     }
 }
 
 impl Relay {
-    /// A relay that writes `store` and tells `audience` what is final, and its writer.
+    /// A relay that writes `store`, which holds what `start` says, and tells `audience` what is final;
+    /// and its writer.
     #[must_use]
     pub fn new(
         settings: &Settings,
         store: impl WriteStore,
+        start: &Start,
         audience: Arc<dyn Audience>,
     ) -> (Self, Writer) {
         let survives_restart = store.survives_restart();
-        let journal = Arc::new(Journal::new(settings.budget));
-        let lanes = Arc::new(Lanes::new(settings.lanes, &settings.dispatch));
+        let count = settings.lanes.max(1);
+        let journal = Arc::new(Journal::new(
+            settings.budget,
+            count,
+            start,
+            survives_restart,
+            audience,
+        ));
+        let lanes = Arc::new(Lanes::new(
+            count,
+            &settings.dispatch,
+            start,
+            survives_restart,
+        ));
         let relay = Self {
             journal,
             lanes,
@@ -140,9 +163,22 @@ impl Relay {
             journal: Arc::clone(&relay.journal),
             lanes: Arc::clone(&relay.lanes),
             store: Box::new(store),
-            audience,
         };
         (relay, writer)
+    }
+
+    /// What reads back from `store` what does not fit into memory.
+    #[must_use]
+    pub fn backlog_reader(&self, store: Arc<dyn ReadStore>) -> BacklogReader {
+        BacklogReader {
+            lanes: Arc::clone(&self.lanes),
+            store,
+        }
+    }
+
+    /// Lets the backlog reader end.
+    pub fn stop_reading(&self) {
+        self.lanes.backlog.end();
     }
 
     /// Accepts a message that has passed the rules; returns when it is committed.
@@ -231,8 +267,8 @@ impl Relay {
         }
     }
 
-    /// Lets the writer end once everything is written.
+    /// Lets the writer end once everything is written. No lane may be working any more.
     pub fn end(&self) {
-        self.journal.end();
+        self.journal.end(self.lanes.doubts());
     }
 }

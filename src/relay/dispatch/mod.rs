@@ -12,6 +12,7 @@
 //!   keys pass;
 //! - a suspect leaves only through [`Dispatch::next_suspect`], alone.
 
+mod backlog;
 mod holds;
 mod outcomes;
 mod progress;
@@ -26,6 +27,9 @@ use rustc_hash::FxHashMap;
 
 use crate::broker::{Handover, Room};
 use crate::domain::{Event, Life, Message, Reason, RetrySchedule, RowId, WallTime};
+use crate::store::Note;
+use backlog::Backlog;
+pub use backlog::{MemoryBudget, Reading};
 use holds::Holds;
 pub use outcomes::Ends;
 
@@ -41,6 +45,8 @@ pub struct Settings {
     pub retry: RetrySchedule,
     /// How long it is believed that an exchange exists after the broker last showed it.
     pub exchange_known: Duration,
+    /// How much of a lane may be in memory.
+    pub memory: MemoryBudget,
 }
 
 /// A moment on both clocks.
@@ -77,11 +83,21 @@ struct Entry {
     renews: bool,
 }
 
+/// A message that was never looked at.
+struct Fresh {
+    message: Arc<Message>,
+    /// Hand-overs before a restart that left a doubt.
+    doubt: Option<u32>,
+}
+
 /// See the module.
 pub struct Dispatch {
     settings: Settings,
     /// Never looked at, in the order of acceptance, which is the order of their ids.
-    fresh: VecDeque<Arc<Message>>,
+    fresh: VecDeque<Fresh>,
+    backlog: Backlog,
+    /// The last message that may be handed over, since the store knows that it may have been.
+    gate: Option<RowId>,
     /// Looked at before, by place: all of them come before everything fresh.
     again: BTreeMap<u64, RowId>,
     entries: FxHashMap<RowId, Entry>,
@@ -107,6 +123,8 @@ impl Dispatch {
         Self {
             settings,
             fresh: VecDeque::new(),
+            backlog: Backlog::default(),
+            gate: None,
             again: BTreeMap::new(),
             entries: FxHashMap::default(),
             next_place: 0,
@@ -122,14 +140,37 @@ impl Dispatch {
         }
     }
 
-    /// Adds messages, all newer than those before.
-    pub fn enqueue(&mut self, messages: impl IntoIterator<Item = Arc<Message>>) {
-        self.fresh.extend(messages);
+    /// Nothing newer than `row` is handed over until this is called again. Without a call, everything
+    /// may be.
+    pub fn open_to(&mut self, row: RowId) {
+        self.gate = self.gate.max(Some(row));
+    }
+
+    /// Whether the next message waits for [`Dispatch::open_to`].
+    #[must_use]
+    pub fn waits_at_gate(&self) -> bool {
+        let shut = |fresh: &Fresh| self.gate.is_some_and(|gate| gate < fresh.message.id.row());
+        self.again.is_empty() && self.fresh.front().is_some_and(shut)
     }
 
     /// Hands nothing over any more.
     pub fn halt(&mut self) {
         self.halted = true;
+    }
+
+    /// The messages some hand-over of which left a doubt, to be remembered over a restart.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<Note> {
+        let doubtful = self
+            .entries
+            .values()
+            .filter(|entry| entry.life.duplicate_possible);
+        doubtful
+            .map(|entry| Note {
+                id: entry.message.id,
+                attempts: entry.life.attempts,
+            })
+            .collect()
     }
 
     /// Messages that were handed over and have not ended.
@@ -217,14 +258,18 @@ impl Dispatch {
             self.again.remove(&place);
             return Some(row);
         }
-        if !fits(self.fresh.front()?) {
+        if !fits(&self.fresh.front()?.message) || self.waits_at_gate() {
             return None;
         }
-        let message = self.fresh.pop_front()?;
+        let Fresh { message, doubt } = self.fresh.pop_front()?;
         let row = message.id.row();
         let entry = Entry {
             message,
-            life: Life::default(),
+            life: Life {
+                duplicate_possible: doubt.is_some(),
+                attempts: doubt.unwrap_or(0),
+                ..Life::default()
+            },
             place: self.next_place,
             reason: None,
             due: None,

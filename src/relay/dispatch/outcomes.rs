@@ -140,8 +140,9 @@ impl Dispatch {
             revision: entry.life.revision,
             settled_at: ends.at.wall,
         };
-        ends.settled
-            .push((settlement, entry.message.footprint_bytes()));
+        let bytes = entry.message.footprint_bytes();
+        self.backlog.forget(bytes);
+        ends.settled.push((settlement, bytes));
         self.let_go(&entry.message.draft, entry.place);
     }
 

@@ -11,15 +11,7 @@ impl Dispatch {
     #[must_use]
     pub fn progress(&self, row: RowId, at: Moment) -> Progress {
         let Some(entry) = self.entries.get(&row) else {
-            let waits = self
-                .fresh
-                .binary_search_by_key(&row, |message| message.id.row())
-                .is_ok();
-            return Progress {
-                attempts: u32::from(!waits),
-                reason: self.trouble().filter(|_| waits),
-                ..Progress::default()
-            };
+            return self.progress_of_fresh(row);
         };
         let own = entry.reason.as_deref().cloned();
         let pause = entry.due.map(|due| due.saturating_duration_since(at.now));
@@ -31,6 +23,20 @@ impl Dispatch {
                 Some(reason) if reason.code == ReasonCode::Nacked => own,
                 _ => self.trouble().or(own),
             },
+        }
+    }
+
+    fn progress_of_fresh(&self, row: RowId) -> Progress {
+        let place = self
+            .fresh
+            .binary_search_by_key(&row, |fresh| fresh.message.id.row());
+        let doubt = place.ok().and_then(|place| self.fresh[place].doubt);
+        let waits = place.is_ok() || self.backlog.is_stored(row);
+        Progress {
+            attempts: doubt.unwrap_or(u32::from(!waits)),
+            duplicate_possible: doubt.is_some(),
+            reason: self.trouble().filter(|_| waits),
+            ..Progress::default()
         }
     }
 

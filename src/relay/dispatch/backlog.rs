@@ -1,0 +1,159 @@
+//! What of a lane's messages is in memory, and what is only in the store.
+//!
+//! A lane's memory is bounded. Once it is used up the lane has *spilled*: everything newer stays in
+//! the store, and is read back in the order of its ids when there is room again, until the reading has
+//! caught up with the tip. A start after a crash is the same: then everything is only in the store.
+
+use super::{Dispatch, Fresh};
+use crate::domain::RowId;
+use crate::store::Recovered;
+
+/// How much of one lane may be in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryBudget {
+    /// Messages.
+    pub messages_max: usize,
+    /// Bytes, as [`crate::domain::Message::footprint_bytes`] accounts them.
+    pub bytes_max: usize,
+}
+
+/// Messages of one reading at most.
+const READ_MESSAGES_MAX: usize = 4096;
+
+/// What to read from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// From behind this row.
+    pub after: Option<RowId>,
+    /// Messages at most.
+    pub messages_max: usize,
+    /// Bytes at most.
+    pub bytes_max: usize,
+    /// The last row that was known to be only in the store when this was asked.
+    tip: RowId,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    messages: usize,
+    bytes: usize,
+    /// The last row that was taken into memory.
+    loaded_to: Option<RowId>,
+    /// The last row that is only in the store; none when the lane has not spilled.
+    stored_to: Option<RowId>,
+    /// A reading is under way.
+    reading: bool,
+}
+
+impl Backlog {
+    /// Takes the message's place in memory, or leaves it to the store. Rows that are there already
+    /// (a reading may be ahead of its commit's news) are left alone.
+    fn admit(&mut self, row: RowId, bytes: usize, budget: MemoryBudget) -> bool {
+        if self.loaded_to >= Some(row) {
+            return false;
+        }
+        let full = self.messages >= budget.messages_max || self.bytes + bytes > budget.bytes_max;
+        if self.stored_to.is_some() || (full && self.messages > 0) {
+            self.stored_to = Some(row);
+            return false;
+        }
+        self.load(row, bytes);
+        true
+    }
+
+    fn load(&mut self, row: RowId, bytes: usize) {
+        self.loaded_to = Some(row);
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
+    /// A message has left the memory for good.
+    pub(super) fn forget(&mut self, bytes: usize) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
+
+    /// Whether the message is only in the store.
+    pub(super) fn is_stored(&self, row: RowId) -> bool {
+        self.stored_to.is_some() && Some(row) > self.loaded_to
+    }
+}
+
+impl Dispatch {
+    /// Everything of this lane up to `last` is only in the store; nothing was added yet.
+    pub fn recover(&mut self, last: RowId) {
+        self.backlog.stored_to = Some(last);
+    }
+
+    /// Adds messages, all newer than those before and committed.
+    pub fn enqueue(
+        &mut self,
+        messages: impl IntoIterator<Item = std::sync::Arc<crate::domain::Message>>,
+    ) {
+        let budget = self.settings.memory;
+        for message in messages {
+            if self
+                .backlog
+                .admit(message.id.row(), message.footprint_bytes(), budget)
+            {
+                self.fresh.push_back(Fresh {
+                    message,
+                    doubt: None,
+                });
+            }
+        }
+    }
+
+    /// What to read from the store next; to be answered with [`Dispatch::refill`] before it is asked
+    /// again. Reading begins when half of the memory is free, so that it is worth the while.
+    pub fn wants_reading(&mut self) -> Option<Reading> {
+        let budget = self.settings.memory;
+        let backlog = &mut self.backlog;
+        let tip = backlog.stored_to?;
+        let room =
+            backlog.messages <= budget.messages_max / 2 && backlog.bytes <= budget.bytes_max / 2;
+        if !room || backlog.reading || self.halted {
+            return None;
+        }
+        backlog.reading = true;
+        Some(Reading {
+            after: backlog.loaded_to,
+            messages_max: (budget.messages_max - backlog.messages).clamp(1, READ_MESSAGES_MAX),
+            bytes_max: budget.bytes_max - backlog.bytes,
+            tip,
+        })
+    }
+
+    /// Whether [`Dispatch::wants_reading`] would say something.
+    #[must_use]
+    pub fn needs_reading(&self) -> bool {
+        let (budget, backlog) = (self.settings.memory, &self.backlog);
+        backlog.stored_to.is_some()
+            && !backlog.reading
+            && !self.halted
+            && backlog.messages <= budget.messages_max / 2
+            && backlog.bytes <= budget.bytes_max / 2
+    }
+
+    /// The answer to `asked`: what is pending behind its row, in order.
+    pub fn refill(&mut self, asked: Reading, read: Vec<Recovered>) {
+        let backlog = &mut self.backlog;
+        backlog.reading = false;
+        let nothing = read.is_empty();
+        for one in read {
+            backlog.load(one.message.id.row(), one.message.footprint_bytes());
+            let doubt = one.duplicate_possible.then_some(one.attempts);
+            self.fresh.push_back(Fresh {
+                message: one.message,
+                doubt,
+            });
+        }
+        // Nothing pending behind the row: whatever was stored up to the tip has ended since.
+        let caught_up = backlog.stored_to <= backlog.loaded_to
+            || (nothing && backlog.stored_to <= Some(asked.tip));
+        if caught_up {
+            backlog.loaded_to = backlog.loaded_to.max(backlog.stored_to);
+            backlog.stored_to = None;
+        }
+    }
+}
