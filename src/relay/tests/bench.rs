@@ -218,6 +218,12 @@ impl Bench {
     }
 }
 
+/// What the future gives; a test fails when it does not end.
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.expect("in time")
+}
+
 /// Whether the future has not ended when it is looked at once.
 pub(super) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
     tokio::select! {

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use tokio::task::JoinSet;
 
-use super::bench::{AMPLE, Bench, Note, draft, is_pending};
+use super::bench::{AMPLE, Bench, Note, draft, is_pending, soon};
 use crate::broker::Outcome;
 use crate::domain::RowId;
 use crate::relay::AcceptError;
@@ -63,8 +63,8 @@ async fn a_failed_store_leaves_the_outcome_unknown_and_ends_everything() {
     let mut queued = pin!(relay.accept(draft("a")));
     assert!(is_pending(&mut queued).await);
     bench.let_go();
-    assert_eq!(written.await, Err(AcceptError::OutcomeUnknown));
-    assert_eq!(queued.await, Err(AcceptError::OutcomeUnknown));
+    assert_eq!(soon(written).await, Err(AcceptError::OutcomeUnknown));
+    assert_eq!(soon(queued).await, Err(AcceptError::OutcomeUnknown));
     let later = bench.relay.accept(draft("a")).await;
     assert_eq!(later, Err(AcceptError::Stopping));
     assert!(!bench.relay.health().accepting);

@@ -144,6 +144,13 @@ impl Room4 {
     }
 }
 
+/// The feed's bell rings.
+async fn rings(feed: &impl Feed) {
+    let bell = feed.call();
+    let rung = tokio::time::timeout(Duration::from_secs(60), bell.notified());
+    rung.await.expect("the bell rings");
+}
+
 /// Lets the prober work for so long; the clock of these tests stands still otherwise.
 async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
@@ -167,7 +174,7 @@ async fn messages_to_a_missing_exchange_go_to_probation_one_at_a_time() {
     let rows = room.enqueue("x");
     assert!(!room.probation.wanted());
     room.pull();
-    room.probation.call().notified().await;
+    rings(&room.probation).await;
     assert!(room.probation.wanted());
     let first = room.try_alone().expect("a suspect");
     let busy = Room {
@@ -261,7 +268,7 @@ async fn suspects_of_all_lanes_are_tried_and_their_lanes_are_called() {
     for _ in &rows {
         let row = room.try_alone().expect("a suspect");
         room.tried(row, Outcome::Confirmed);
-        room.feeds[room.probation.lane].call().notified().await;
+        rings(&room.feeds[room.probation.lane]).await;
     }
     assert_eq!(room.try_alone(), None);
     assert_eq!(room.pull(), later);

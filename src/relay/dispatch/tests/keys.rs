@@ -118,6 +118,23 @@ fn a_nacked_message_waits_for_an_older_suspect_of_its_explicit_key() {
 }
 
 #[test]
+fn a_suspect_waits_for_an_older_message_of_its_explicit_key_that_is_nacked() {
+    let mut world = world();
+    world.answer("x", Some(Presence::There));
+    keyed(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), [0]);
+    world.now += KNOWN;
+    keyed(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), NONE);
+    world.ask();
+    world.answer("x", Some(Presence::Missing));
+    assert!(world.dispatch.has_suspects());
+    world.report([(0, Outcome::Nacked)]);
+    assert_eq!(world.try_alone(), None);
+    world.run_out();
+}
+
+#[test]
 fn lost_messages_are_not_overtaken_by_what_waited_for_a_missing_exchange() {
     let mut world = world();
     world.answer("x", Some(Presence::There));

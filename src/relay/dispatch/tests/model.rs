@@ -21,7 +21,7 @@ use crate::store::Settlement;
 /// The pause after each nack, as the schedule of these tests has it; the third nack is the last.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(150)];
 /// How long an exchange is known.
-pub(super) const KNOWN: Duration = Duration::from_secs(1);
+pub(super) const KNOWN: Duration = Duration::from_millis(400);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whereabouts {
