@@ -231,7 +231,11 @@ fn what_came_back_stays_returned_and_does_not_stand_beside_a_refused_one() {
 fn an_operator_who_closes_the_connection_blames_nobody() {
     for code in [320, 402, 403, 530] {
         let mut ledger = ledger_of(&["x"]);
-        let close = close(Scope::Connection, code, "CONNECTION_FORCED - by the operator");
+        let close = close(
+            Scope::Connection,
+            code,
+            "CONNECTION_FORCED - by the operator",
+        );
         let events = outcomes_of_close(&mut ledger, 10, Some(&close));
         assert_eq!(events, [ended(1, Outcome::Unknown)], "{code}");
     }

@@ -327,7 +327,10 @@ impl Broker {
             return;
         }
         let (tag, verdict) = owed[pick(owed.len())];
-        let same = self.unsettled.range(..=tag).all(|(_, (_, one))| *one == verdict);
+        let same = self
+            .unsettled
+            .range(..=tag)
+            .all(|(_, (_, one))| *one == verdict);
         let multiple = multiple && same;
         let tags: Vec<_> = self
             .unsettled

@@ -70,14 +70,7 @@ fn any_kind() -> impl Strategy<Value = Kind> {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let amount = || {
-        prop_oneof![
-            1_usize..12,
-            1_usize..400,
-            1_usize..12_000,
-            Just(usize::MAX)
-        ]
-    };
+    let amount = || prop_oneof![1_usize..12, 1_usize..400, 1_usize..12_000, Just(usize::MAX)];
     prop_oneof![
         6 => prop::collection::vec(any_kind(), 1..6).prop_map(Step::Submit),
         6 => amount().prop_map(Step::Write),

@@ -11,6 +11,9 @@ use super::model::Broker;
 use crate::clock;
 use crate::domain::{Message, RowId};
 
+/// The shortest time that is told apart here.
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+
 pub(super) fn settings() -> Settings {
     Settings {
         credentials: handshake::Credentials::Plain {
@@ -113,7 +116,10 @@ impl Wire {
     pub(super) fn write(&mut self, most: usize) -> usize {
         let mut slices = [IoSlice::new(&[]); 3];
         let count = self.connection.output(&mut slices);
-        let mut taken: Vec<u8> = slices[..count].iter().flat_map(|one| one.to_vec()).collect();
+        let mut taken: Vec<u8> = slices[..count]
+            .iter()
+            .flat_map(|one| one.to_vec())
+            .collect();
         taken.truncate(most);
         if taken.is_empty() {
             return 0;
@@ -233,14 +239,19 @@ impl Wire {
                 Outcome::Confirmed => heard(truth.settled_at) && !truth.nacked,
                 Outcome::Nacked => heard(truth.settled_at) && truth.nacked,
                 _ if heard(truth.settled_at) => false,
-                Outcome::Refused { reason, maybe_taken } => {
-                    heard(truth.closed_at) && *maybe_taken == (reason.reply_code == Some(541))
-                }
+                Outcome::Refused {
+                    reason,
+                    maybe_taken,
+                } => heard(truth.closed_at) && *maybe_taken == (reason.reply_code == Some(541)),
                 Outcome::Suspect(_) => true,
                 Outcome::Unknown => !heard(truth.closed_at),
                 Outcome::Unsent => !truth.processed && truth.closed_at.is_none(),
             };
-            assert!(good, "{row:?} is {outcome:?}, and {truth:?}, heard {}", self.heard);
+            assert!(
+                good,
+                "{row:?} is {outcome:?}, and {truth:?}, heard {}",
+                self.heard
+            );
         }
     }
 }

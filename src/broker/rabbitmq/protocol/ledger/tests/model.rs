@@ -135,9 +135,8 @@ impl Model {
         let spoken_of = std::mem::take(&mut self.spoken_of);
         let in_doubt = |entry: &Entry| !entry.over && !entry.came_back && entry.span.end <= written;
         let number_in_doubt = entries.iter().filter(|entry| in_doubt(entry)).count();
-        let blame = close.filter(|close| {
-            close.scope == Scope::Channel || [501, 505, 541].contains(&close.code)
-        });
+        let blame = close
+            .filter(|close| close.scope == Scope::Channel || [501, 505, 541].contains(&close.code));
         let anybody_fits = blame.is_some_and(|close| {
             entries[spoken_of..]
                 .iter()
