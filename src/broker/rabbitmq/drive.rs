@@ -183,12 +183,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let unwanted = (!self.feed.wanted()).then(|| self.wanted_at + UNWANTED_MAX);
+        let wanted = self.feed.wanted();
+        let unwanted = (!wanted).then(|| self.wanted_at + UNWANTED_MAX);
+        // Without room nothing is pulled, and a deadline of the feed that has passed would pass again.
+        let room = self.connection.room().messages > 0;
+        let feed = if room { self.feed.deadline() } else { None };
         self.connection
             .deadline()
             .into_iter()
-            .chain(self.feed.deadline())
+            .chain(feed)
             .chain(unwanted)
             .min()
     }
 }
+
+#[cfg(test)]
+mod tests;

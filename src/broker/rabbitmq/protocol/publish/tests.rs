@@ -390,18 +390,13 @@ fn a_name_or_property_of_256_bytes_is_refused_wherever_it_stands() {
         Properties { headers: vec![("nested".into(), nested)], ..default() },
     ];
     let draft = message(1, "x", 5).draft.clone();
+    #[rustfmt::skip]
     let names = [
-        Draft {
-            exchange: long.clone(),
-            ..draft.clone()
-        },
-        Draft {
-            routing_key: long.clone(),
-            ..draft
-        },
+        Draft { exchange: long.clone(), ..draft.clone() },
+        Draft { routing_key: long.clone(), ..draft },
     ];
-    let named = names.map(|draft| whole(1, draft));
-    for message in properties.map(with_properties).into_iter().chain(named) {
+    let drafts = names.map(|draft| whole(1, draft));
+    for message in properties.map(with_properties).into_iter().chain(drafts) {
         assert_eq!(refused(&handover(message), 4096), Unencodable::NameTooLong);
     }
 }

@@ -33,7 +33,7 @@ fn row_of(header: &AMQPContentHeader) -> RowId {
 
 /// What the client's bytes say.
 pub(super) enum Said {
-    Message(Box<Published>),
+    Message(Published),
     Frame(AMQPFrame),
 }
 
@@ -94,12 +94,12 @@ impl Reader {
             return None;
         }
         let (channel, publish) = self.begun.take()?;
-        Some(Said::Message(Box::new(Published {
+        Some(Said::Message(Published {
             channel,
             publish,
             header: self.header.take()?,
             body: std::mem::take(&mut self.body),
-        })))
+        }))
     }
 }
 

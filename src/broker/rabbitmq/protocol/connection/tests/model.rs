@@ -116,13 +116,12 @@ impl Broker {
                 (
                     Stage::Closing,
                     Said::Frame(AMQPFrame::Method(0, AMQPClass::Connection(method))),
-                ) => {
-                    assert_eq!(
-                        method,
-                        connection::AMQPMethod::CloseOk(connection::CloseOk {})
-                    );
-                    self.stage = Stage::Over;
-                }
+                ) => match method {
+                    connection::AMQPMethod::CloseOk(_) => self.stage = Stage::Over,
+                    // Both have closed at the same time.
+                    connection::AMQPMethod::Close(_) => {}
+                    other => unreachable!("{other:?}"),
+                },
                 (Stage::Closing, _) => {}
                 (_, Said::Message(message)) => self.on_publish(&message),
                 (_, Said::Frame(frame)) => self.on_frame(frame),
@@ -258,10 +257,10 @@ impl Broker {
             body_size: message.body.len() as u64,
             properties: message.header.properties.clone(),
         };
-        let mut at = self.say(&AMQPFrame::Header(self.channel.0, header));
+        let at = self.say(&AMQPFrame::Header(self.channel.0, header));
         for piece in message.body.chunks(self.piece) {
             self.beat();
-            at = self.say(&AMQPFrame::Body(self.channel.0, piece.to_vec()));
+            self.say(&AMQPFrame::Body(self.channel.0, piece.to_vec()));
         }
         at
     }

@@ -11,6 +11,9 @@ use super::model::Broker;
 use crate::clock;
 use crate::domain::{Message, RowId};
 
+/// The shortest time that is told apart here.
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+
 pub(super) fn settings() -> Settings {
     Settings {
         credentials: handshake::Credentials::Plain {

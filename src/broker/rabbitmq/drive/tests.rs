@@ -1,0 +1,82 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+
+use super::super::protocol::{Credentials, Settings};
+use super::*;
+use crate::broker::LaneEvent;
+
+/// A feed whose deadline has always passed, and that counts how often it is asked for it.
+struct Overdue {
+    since: Instant,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Feed for Overdue {
+    fn pull(&mut self, _now: Instant, _room: Room, _into: &mut Vec<Handover>) {}
+
+    fn report(&mut self, _now: Instant, events: &mut Vec<LaneEvent>) {
+        events.clear();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.since)
+    }
+
+    fn call(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+
+    fn wanted(&self) -> bool {
+        // A loop that spins never gives the test its turn again.
+        assert!(
+            self.asked.fetch_add(1, Ordering::Relaxed) < 1000,
+            "the loop spins"
+        );
+        true
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        credentials: Credentials::Plain {
+            user: "u".into(),
+            password: "p".into(),
+        },
+        vhost: "/".into(),
+        connection_name: "test".into(),
+        frame_bytes_max: None,
+        heartbeat: Duration::from_secs(10),
+        handshake_timeout: Duration::from_secs(10),
+        window_messages: 10,
+        window_bytes: 1000,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_does_not_keep_a_lane_busy_while_it_has_no_room() {
+    let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let now = clock::monotonic();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut feed = Overdue {
+        since: now,
+        asked: Arc::clone(&asked),
+    };
+    let mut connection = Connection::new(settings(), now);
+    let (stop, mut stopped) = watch::channel(false);
+    let driving = drive(&mut ours, &mut connection, &mut feed, &mut stopped);
+    // The peer reads the protocol header and says nothing: the handshake leaves no room.
+    let peer = async {
+        let mut header = [0; 8];
+        theirs.read_exact(&mut header).await.expect("the header");
+        tokio::task::yield_now().await;
+        stop.send(true).expect("somebody listens");
+        theirs.flush().await.expect("open");
+    };
+    let (end, ()) = tokio::join!(driving, peer);
+    assert_eq!(end, End::Stopped);
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked < 20, "the loop went round {asked} times");
+}
