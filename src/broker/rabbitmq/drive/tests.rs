@@ -55,13 +55,15 @@ fn settings() -> Settings {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_deadline_that_has_passed_does_not_keep_a_lane_busy_while_it_has_no_room() {
     let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
     let now = clock::monotonic();
     let asked = Arc::new(AtomicUsize::new(0));
     let mut feed = Overdue {
-        since: now,
+        since: now
+            .checked_sub(Duration::from_secs(1))
+            .expect("a second ago"),
         asked: Arc::clone(&asked),
     };
     let mut connection = Connection::new(settings(), now);
