@@ -7,7 +7,8 @@ use amqpost::broker::rabbitmq::{Broker, Window};
 use amqpost::domain::{Draft, MessageId, Properties, RetrySchedule};
 use amqpost::lifecycle::{Stop, Tasks};
 use amqpost::notify::Waiters;
-use amqpost::relay::{Budget, Relay, Settings, dispatch};
+use amqpost::relay::dispatch::{self, MemoryBudget};
+use amqpost::relay::{Budget, Relay, Settings, Start};
 use amqpost::store::memory::{HistoryBudget, MemoryStore};
 use amqpost::store::{Lookup, ReadStore as _, Record, Settlement};
 use bytes::Bytes;
@@ -69,9 +70,10 @@ impl Stack {
             dispatch: dispatch::Settings {
                 retry: shape.retry.clone(),
                 exchange_known: Duration::from_secs(30),
+                memory: MemoryBudget { messages_max: usize::MAX, bytes_max: usize::MAX },
             },
         };
-        let (relay, writer) = Relay::new(&settings, store.clone(), waiters.clone());
+        let (relay, writer) = Relay::new(&settings, store.clone(), &Start::default(), waiters.clone());
         let window = Window {
             messages: shape.window_messages,
             bytes: 32 << 20,

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::super::Settings;
 use super::model::Rig;
-use crate::domain::{Limits, MessageId, Reason, ReasonCode, Status, WallTime};
+use crate::domain::{Limits, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Lookup, ReadStore, StoreError};
+use crate::store::{Facts, Lookup, ReadStore, Recovered, StoreError};
 
 async fn published(rig: &Rig) -> (MessageId, String) {
     let answer = rig.publish(r#"{"payload":1}"#).await;
@@ -144,6 +144,20 @@ struct Silent;
 
 impl ReadStore for Silent {
     fn get(&self, _: MessageId) -> Result<Lookup, StoreError> {
+        Err(StoreError::Unavailable("it does not answer".to_owned()))
+    }
+
+    fn pending(
+        &self,
+        _: u8,
+        _: Option<RowId>,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        Err(StoreError::Unavailable("it does not answer".to_owned()))
+    }
+
+    fn facts(&self) -> Result<Facts, StoreError> {
         Err(StoreError::Unavailable("it does not answer".to_owned()))
     }
 }

@@ -18,7 +18,9 @@ use crate::domain::{
 use crate::notify::Waiters;
 use crate::relay::{AcceptError, BrokerHealth, Health, Progress};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Audience as _, ReadStore, Record, Settlement, WriteStore as _};
+use crate::store::{
+    Accepted, Audience as _, Batch, ReadStore, Record, Settlement, WriteStore as _,
+};
 
 /// What stands behind the gateway under test.
 pub(super) struct Model {
@@ -47,7 +49,11 @@ impl Model {
             settled_at: WallTime::from_unix_ms(1_795_341_600_131),
         };
         let settled = [settlement];
-        self.store.lock().commit(&[], &settled).expect("commit");
+        let batch = Batch {
+            settled: &settled,
+            ..Batch::default()
+        };
+        self.store.lock().commit(&batch).expect("commit");
         self.waiters.settled(&settled);
     }
 
@@ -72,8 +78,15 @@ impl Backend for Model {
                 accepted_at: now,
                 draft,
             });
-            let batch = [Arc::clone(&message)];
-            self.store.lock().commit(&batch, &[]).expect("commit");
+            let accepted = [Accepted {
+                message: Arc::clone(&message),
+                partition: 0,
+            }];
+            let batch = Batch {
+                accepted: &accepted,
+                ..Batch::default()
+            };
+            self.store.lock().commit(&batch).expect("commit");
             self.accepted.lock().push(Arc::clone(&message));
             Ok(message)
         })

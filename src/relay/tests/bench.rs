@@ -11,10 +11,13 @@ use tokio::sync::Semaphore;
 
 use crate::broker::{Feed, LaneEvent, Outcome, Room};
 use crate::clock;
-use crate::domain::{Draft, Message, Properties, Reason, ReasonCode, RetrySchedule, RowId};
-use crate::relay::{Budget, LaneFeed, Relay, Settings, dispatch};
+use crate::domain::{
+    Draft, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, WallTime,
+};
+use crate::relay::dispatch::MemoryBudget;
+use crate::relay::{Budget, LaneFeed, Relay, Settings, Start, dispatch};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Audience, Settlement, StoreError, WriteStore};
+use crate::store::{Audience, Batch, Settlement, StoreError, Upkeep, WriteStore};
 
 /// So long a test waits for what must happen before it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,11 +50,7 @@ struct Held {
 }
 
 impl WriteStore for Held {
-    fn commit(
-        &mut self,
-        accepted: &[Arc<Message>],
-        settled: &[Settlement],
-    ) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         self.entered.add_permits(1);
         let mut held = self.control.held.lock();
         while *held {
@@ -61,16 +60,28 @@ impl WriteStore for Held {
         let failure = self.control.failures.lock().pop_front().flatten();
         let result = match failure {
             Some(failure) => Err(failure),
-            None => self.kept.commit(accepted, settled),
+            None => self.kept.commit(batch),
         };
-        let accepted = accepted.iter().map(|message| message.id.row()).collect();
-        let settled = settled.iter().map(|one| one.id.row()).collect();
+        let accepted = batch
+            .accepted
+            .iter()
+            .map(|one| one.message.id.row())
+            .collect();
+        let settled = batch.settled.iter().map(|one| one.id.row()).collect();
         let note = match result {
             Ok(()) => Note::Kept(accepted, settled),
             Err(_) => Note::Failed,
         };
         self.control.notes.lock().push(note);
         result
+    }
+
+    fn upkeep(&mut self, _now: WallTime) -> Result<Upkeep, StoreError> {
+        Ok(Upkeep::default())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn survives_restart(&self) -> bool {
@@ -81,6 +92,10 @@ impl WriteStore for Held {
 struct Listener(Arc<Control>);
 
 impl Audience for Listener {
+    fn awaits(&self, _: &mut dyn Iterator<Item = MessageId>) -> bool {
+        false
+    }
+
     fn settled(&self, settled: &[Settlement]) {
         let told = settled.iter().map(|one| Note::Told(one.id.row()));
         self.0.notes.lock().extend(told);
@@ -102,6 +117,12 @@ pub(super) const AMPLE: Budget = Budget {
     bytes_max: 1 << 30,
 };
 
+/// Lanes that keep everything in memory.
+pub(super) const UNBOUNDED: MemoryBudget = MemoryBudget {
+    messages_max: usize::MAX,
+    bytes_max: usize::MAX,
+};
+
 pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
     Settings {
         lanes,
@@ -109,6 +130,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
         dispatch: dispatch::Settings {
             retry: RetrySchedule::default(),
             exchange_known: Duration::from_secs(60),
+            memory: UNBOUNDED,
         },
     }
 }
@@ -140,7 +162,7 @@ impl Bench {
             survives,
         };
         let audience = Arc::new(Listener(Arc::clone(&control)));
-        let (relay, writer) = Relay::new(&settings(1, budget), store, audience);
+        let (relay, writer) = Relay::new(&settings(1, budget), store, &Start::default(), audience);
         let writer = std::thread::Builder::new()
             .spawn(move || writer.run())
             .expect("a thread");

@@ -13,11 +13,14 @@ use tokio::task::JoinSet;
 use super::bench::{AMPLE, draft, settings, suspect};
 use crate::broker::{Feed, LaneEvent, Outcome, Presence, Probe, ProbeError, Room};
 use crate::clock;
+use crate::notify::Waiters;
+use crate::domain::order::OrderKey;
 use crate::domain::{Draft, IdMinter, Message, RowId, WallTime};
 use crate::relay::feeds::{LaneFeed, ProbationFeed};
 use crate::relay::journal::Journal;
 use crate::relay::lanes::Lanes;
-use crate::relay::prober;
+use crate::relay::{Start, prober};
+use crate::store::Accepted;
 
 const LANES: usize = 4;
 const ROOM: Room = Room {
@@ -58,8 +61,9 @@ struct Room4 {
 impl Room4 {
     /// Four lanes, all down, and a prober.
     fn new() -> Self {
-        let lanes = Arc::new(Lanes::new(LANES, &settings(LANES, AMPLE).dispatch));
-        let journal = Arc::new(Journal::new(AMPLE));
+        let start = Start::default();
+        let lanes = Arc::new(Lanes::new(LANES, &settings(LANES, AMPLE).dispatch, &start, false));
+        let journal = Arc::new(Journal::new(AMPLE, LANES, &start, false, Arc::new(Waiters::default())));
         let feed = |lane| LaneFeed {
             lanes: Arc::clone(&lanes),
             journal: Arc::clone(&journal),
@@ -89,21 +93,25 @@ impl Room4 {
 
     /// Sixteen messages to `exchange` with keys for all lanes, in the order of their ids.
     fn enqueue(&mut self, exchange: &str) -> Vec<RowId> {
-        let mut messages: Vec<_> = (0..16).map(|key| self.message(exchange, key)).collect();
-        let rows = messages.iter().map(|message| message.id.row()).collect();
-        self.lanes.enqueue(&mut messages);
+        let mut accepted: Vec<_> = (0..16).map(|key| self.accepted(exchange, key)).collect();
+        let rows = accepted.iter().map(|one| one.message.id.row()).collect();
+        self.lanes.enqueue(&mut accepted);
         rows
     }
 
-    fn message(&mut self, exchange: &str, key: u32) -> Arc<Message> {
-        Arc::new(Message {
+    fn accepted(&mut self, exchange: &str, key: u32) -> Accepted {
+        let draft = Draft {
+            exchange: exchange.into(),
+            ..draft(&key.to_string())
+        };
+        let lane = OrderKey::of(&draft).lane(LANES);
+        let message = Message {
             id: self.minter.mint(WallTime::from_unix_ms(1), 0),
             accepted_at: WallTime::default(),
-            draft: Draft {
-                exchange: exchange.into(),
-                ..draft(&key.to_string())
-            },
-        })
+            draft,
+        };
+        let partition = u8::try_from(lane).expect("few lanes");
+        Accepted { message: Arc::new(message), partition }
     }
 
     /// What all lanes publish now, in the order of ids.

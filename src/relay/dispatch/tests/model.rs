@@ -15,7 +15,7 @@ use crate::domain::{
     Draft, Message, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, Status,
     WallTime,
 };
-use crate::relay::dispatch::{Dispatch, Ends, Moment, Settings};
+use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Settings};
 use crate::store::Settlement;
 
 /// The pause after each nack, as the schedule of these tests has it; the third nack is the last.
@@ -112,6 +112,10 @@ impl World {
                 pause_max: PAUSES[1],
             },
             exchange_known: KNOWN,
+            memory: MemoryBudget {
+                messages_max: usize::MAX,
+                bytes_max: usize::MAX,
+            },
         };
         let now = clock::monotonic();
         Self {
