@@ -53,14 +53,21 @@ impl Feed for MemoryFeed {
                 accepted_at: WallTime::default(),
                 draft: Draft {
                     exchange: "".into(),
-                    routing_key: if returned { "nowhere".into() } else { (*self.queue).into() },
+                    routing_key: if returned {
+                        "nowhere".into()
+                    } else {
+                        (*self.queue).into()
+                    },
                     mandatory: true,
                     ordering_key: None,
                     properties: Properties::default(),
                     payload: Bytes::from_static(&PAYLOAD),
                 },
             };
-            into.push(Handover { message: Arc::new(message), duplicate_possible: false });
+            into.push(Handover {
+                message: Arc::new(message),
+                duplicate_possible: false,
+            });
         }
     }
 
@@ -104,7 +111,10 @@ fn cpu_seconds() -> f64 {
 }
 
 async fn own(uri: &str, queue: &str, messages: usize, returned: usize) -> Result<(), Failure> {
-    let window = Window { messages: WINDOW, bytes: 32 << 20 };
+    let window = Window {
+        messages: WINDOW,
+        bytes: 32 << 20,
+    };
     let timeout = Duration::from_secs(10);
     let broker = Broker::new(&[uri.to_owned()], window, timeout, timeout)?;
     let done = Arc::new(Notify::new());
@@ -142,15 +152,24 @@ async fn with_lapin(
         }
         let id = minter.mint(WallTime::default(), 7).to_string();
         let mut headers = FieldTable::default();
-        headers.insert("x-amqpost-id".into(), AMQPValue::LongString(id.as_str().into()));
+        headers.insert(
+            "x-amqpost-id".into(),
+            AMQPValue::LongString(id.as_str().into()),
+        );
         let properties = BasicProperties::default()
             .with_headers(headers)
             .with_delivery_mode(2)
             .with_message_id(id.into());
-        let key = if left % 100 < returned { "nowhere" } else { queue };
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let publish =
-            channel.basic_publish("".into(), key.into(), options, &PAYLOAD, properties);
+        let key = if left % 100 < returned {
+            "nowhere"
+        } else {
+            queue
+        };
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let publish = channel.basic_publish("".into(), key.into(), options, &PAYLOAD, properties);
         open.push_back(publish.await?);
     }
     for confirm in open {
@@ -160,8 +179,13 @@ async fn with_lapin(
 }
 
 fn argument(name: &str, default: usize) -> usize {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
-    arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != name)
+        .skip(1);
+    arguments
+        .next()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -177,13 +201,23 @@ async fn main() -> Result<(), Failure> {
     let returned = argument("--returned", 0);
     let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
     let queue = format!("amqpost.bench.{}", std::process::id());
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(10_000));
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.as_str().into(), options, arguments).await?;
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.as_str().into(), options, arguments)
+        .await?;
 
     println!("{messages} messages a round, {returned} % returned");
     let mut told: [[Vec<f64>; 2]; 2] = Default::default();
@@ -212,6 +246,8 @@ async fn main() -> Result<(), Failure> {
         median(&mut lapin[1]),
         own_rate / lapin_rate
     );
-    channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+    channel
+        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+        .await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::AcceptError;
 use super::lanes::Lanes;
 use crate::domain::{Draft, IdMinter, Message};
-use crate::store::{Audience, Settlement, StoreError, WriteStore};
+use crate::store::{self, Accepted, Audience, Settlement, StoreError, WriteStore};
 use crate::{chance, clock};
 
 /// How much may be pending at a time.
@@ -193,7 +193,20 @@ impl Batch {
 
     /// One commit; when there is no room for new messages, the settlements are kept without them.
     fn commit(&mut self, store: &mut dyn WriteStore) -> Result<(), StoreError> {
-        match store.commit(&self.accepted, &self.settled) {
+        let accepted: Vec<_> = self
+            .accepted
+            .iter()
+            .map(|message| Accepted {
+                message: Arc::clone(message),
+                partition: 0,
+            })
+            .collect();
+        let batch = store::Batch {
+            accepted: &accepted,
+            settled: &self.settled,
+            ..store::Batch::default()
+        };
+        match store.commit(&batch) {
             Err(StoreError::Full) if !self.accepted.is_empty() => {
                 self.freed_messages += self.accepted.len();
                 let bytes = self
@@ -208,7 +221,10 @@ impl Batch {
                 if self.settled.is_empty() {
                     Ok(())
                 } else {
-                    store.commit(&[], &self.settled)
+                    store.commit(&store::Batch {
+                        settled: &self.settled,
+                        ..store::Batch::default()
+                    })
                 }
             }
             committed => committed,

@@ -1,13 +1,17 @@
-//! A store in memory: it survives nothing, and it is the oracle that other stores are tested by.
+//! A store in memory: it survives nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::{Lookup, ReadStore, Record, Settlement, StoreError, WriteStore};
-use crate::domain::{Message, MessageId, RowId};
+use super::{
+    Accepted, Batch, Facts, Lookup, Note, PartitionFacts, ReadStore, Record, Recovered, Settlement,
+    StoreError, Upkeep, WriteStore,
+};
+use crate::domain::{Message, MessageId, RowId, Status, WallTime};
 
 /// How much settled history is kept. The oldest settlement goes first.
 #[derive(Clone, Copy, Debug)]
@@ -26,15 +30,18 @@ pub struct MemoryStore {
 
 struct Kept {
     rows: FxHashMap<RowId, Row>,
+    /// The pending ones of each partition, with the last doubt about each.
+    pending: Vec<BTreeMap<RowId, Option<Note>>>,
+    pending_bytes: Vec<u64>,
     history: VecDeque<RowId>,
     history_bytes: usize,
-    /// Everything settled up to here may have been forgotten.
-    forgotten_to: Option<RowId>,
+    facts: Facts,
     budget: HistoryBudget,
 }
 
 struct Row {
     message: Arc<Message>,
+    partition: u8,
     outcome: Option<Box<Settlement>>,
 }
 
@@ -44,9 +51,11 @@ impl MemoryStore {
     pub fn new(budget: HistoryBudget) -> Self {
         let kept = Kept {
             rows: FxHashMap::default(),
+            pending: Vec::new(),
+            pending_bytes: Vec::new(),
             history: VecDeque::new(),
             history_bytes: 0,
-            forgotten_to: None,
+            facts: Facts::default(),
             budget,
         };
         Self {
@@ -56,23 +65,26 @@ impl MemoryStore {
 }
 
 impl WriteStore for MemoryStore {
-    fn commit(
-        &mut self,
-        accepted: &[Arc<Message>],
-        settled: &[Settlement],
-    ) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut kept = self.kept.lock();
-        for message in accepted {
-            let row = Row {
-                message: Arc::clone(message),
-                outcome: None,
-            };
-            kept.rows.insert(message.id.row(), row);
+        for accepted in batch.accepted {
+            kept.accept(accepted);
         }
-        for settlement in settled {
+        for settlement in batch.settled {
             kept.settle(settlement);
         }
+        for note in batch.noted {
+            kept.note(*note);
+        }
         kept.forget();
+        Ok(())
+    }
+
+    fn upkeep(&mut self, _now: WallTime) -> Result<Upkeep, StoreError> {
+        Ok(Upkeep::default())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -86,22 +98,111 @@ impl ReadStore for MemoryStore {
         let kept = self.kept.lock();
         Ok(match kept.rows.get(&id.row()) {
             Some(row) if row.message.id == id => Lookup::Found(Box::new(row.record())),
-            None if kept.forgotten_to.is_some_and(|row| id.row() <= row) => Lookup::Expired,
+            None if kept.facts.horizon.is_some_and(|row| id.row() <= row) => Lookup::Expired,
             _ => Lookup::NotFound,
+        })
+    }
+
+    fn pending(
+        &self,
+        partition: u8,
+        after: Option<RowId>,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        let kept = self.kept.lock();
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let Some(pending) = kept.pending.get(usize::from(partition)) else {
+            return Ok(found);
+        };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (row, note) in pending.range((from, Bound::Unbounded)) {
+            let Some(row) = kept.rows.get(row) else {
+                continue;
+            };
+            bytes += row.message.footprint_bytes();
+            if found.len() >= messages_max.max(1) || (bytes > bytes_max && !found.is_empty()) {
+                break;
+            }
+            found.push(Recovered {
+                message: Arc::clone(&row.message),
+                duplicate_possible: note.is_some(),
+                attempts: note.map_or(0, |note| note.attempts),
+            });
+        }
+        Ok(found)
+    }
+
+    fn facts(&self) -> Result<Facts, StoreError> {
+        let kept = self.kept.lock();
+        let partition = |(rows, &bytes): (&BTreeMap<_, _>, &u64)| PartitionFacts {
+            messages: rows.len() as u64,
+            bytes,
+        };
+        let oldest = |rows: &BTreeMap<RowId, _>| rows.keys().next().copied();
+        Ok(Facts {
+            pending: kept
+                .pending
+                .iter()
+                .zip(&kept.pending_bytes)
+                .map(partition)
+                .collect(),
+            oldest_pending: kept.pending.iter().filter_map(oldest).min(),
+            history_bytes: kept.history_bytes as u64,
+            ..kept.facts.clone()
         })
     }
 }
 
 impl Kept {
+    fn accept(&mut self, accepted: &Accepted) {
+        let row_id = accepted.message.id.row();
+        if self.rows.contains_key(&row_id) {
+            return;
+        }
+        let partition = usize::from(accepted.partition);
+        if self.pending.len() <= partition {
+            self.pending.resize_with(partition + 1, BTreeMap::new);
+            self.pending_bytes.resize(partition + 1, 0);
+        }
+        self.pending[partition].insert(row_id, None);
+        self.pending_bytes[partition] += accepted.message.footprint_bytes() as u64;
+        let row = Row {
+            message: Arc::clone(&accepted.message),
+            partition: accepted.partition,
+            outcome: None,
+        };
+        self.rows.insert(row_id, row);
+        self.facts.last_row = self.facts.last_row.max(Some(row_id));
+    }
+
     fn settle(&mut self, settlement: &Settlement) {
         let row_id = settlement.id.row();
-        // A settlement of an unknown message would be a fault of the relay, which counts them.
         let Some(row) = self.rows.get_mut(&row_id) else {
             return;
         };
-        if row.outcome.replace(Box::new(settlement.clone())).is_none() {
-            self.history.push_back(row_id);
-            self.history_bytes += row.message.footprint_bytes();
+        if row.message.id != settlement.id || row.outcome.is_some() {
+            return;
+        }
+        row.outcome = Some(Box::new(settlement.clone()));
+        let bytes = row.message.footprint_bytes();
+        let partition = usize::from(row.partition);
+        self.pending[partition].remove(&row_id);
+        self.pending_bytes[partition] -= bytes as u64;
+        self.history.push_back(row_id);
+        self.history_bytes += bytes;
+        self.facts.last_position += 1;
+        *self.facts.of(settlement.status) += 1;
+    }
+
+    fn note(&mut self, note: Note) {
+        let row_id = note.id.row();
+        if let Some(row) = self.rows.get(&row_id)
+            && row.message.id == note.id
+            && let Some(kept) = self.pending[usize::from(row.partition)].get_mut(&row_id)
+        {
+            *kept = Some(note);
         }
     }
 
@@ -114,64 +215,36 @@ impl Kept {
             };
             if let Some(row) = self.rows.remove(&oldest) {
                 self.history_bytes -= row.message.footprint_bytes();
+                if let Some(outcome) = row.outcome {
+                    *self.facts.of(outcome.status) -= 1;
+                }
             }
-            self.forgotten_to = self.forgotten_to.max(Some(oldest));
+            self.facts.horizon = self.facts.horizon.max(Some(oldest));
+        }
+    }
+}
+
+impl Facts {
+    /// The count of a final status; settlements have no other.
+    fn of(&mut self, status: Status) -> &mut u64 {
+        match status {
+            Status::Confirmed => &mut self.confirmed,
+            Status::Returned => &mut self.returned,
+            Status::Failed | Status::Pending => &mut self.failed,
         }
     }
 }
 
 impl Row {
     fn record(&self) -> Record {
-        let draft = &self.message.draft;
-        Record {
-            id: self.message.id,
-            exchange: draft.exchange.clone(),
-            routing_key: draft.routing_key.clone(),
-            ordering_key: draft.ordering_key.clone(),
-            mandatory: draft.mandatory,
-            message_id: draft.properties.message_id.clone(),
-            size_bytes: draft.payload.len() as u64,
-            accepted_at: self.message.accepted_at,
-            replays: 0,
-            outcome: self.outcome.as_deref().cloned(),
-        }
+        Record::of(&self.message, 0, self.outcome.as_deref().cloned())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::contract::samples;
     use super::*;
-    use crate::domain::{Draft, IdMinter, Properties, Status, WallTime};
-    use bytes::Bytes;
-
-    fn messages(count: u64) -> Vec<Arc<Message>> {
-        let mut minter = IdMinter::default();
-        let message = |at| Message {
-            id: minter.mint(WallTime::from_unix_ms(at), at),
-            accepted_at: WallTime::from_unix_ms(at),
-            draft: Draft {
-                exchange: "x".into(),
-                routing_key: "k".into(),
-                mandatory: true,
-                ordering_key: None,
-                properties: Properties::default(),
-                payload: Bytes::from_static(b"12345"),
-            },
-        };
-        (1..=count).map(message).map(Arc::new).collect()
-    }
-
-    fn confirmed(id: MessageId) -> Settlement {
-        Settlement {
-            id,
-            status: Status::Confirmed,
-            reason: None,
-            attempts: 1,
-            duplicate_possible: false,
-            revision: 2,
-            settled_at: WallTime::from_unix_ms(9),
-        }
-    }
 
     fn store(messages_max: usize, bytes_max: usize) -> MemoryStore {
         MemoryStore::new(HistoryBudget {
@@ -181,57 +254,31 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_message_is_pending_until_it_is_settled() {
-        let mut store = store(10, usize::MAX);
-        let one = messages(1).remove(0);
-        store
-            .commit(std::slice::from_ref(&one), &[])
-            .expect("commit");
-        let Ok(Lookup::Found(record)) = store.get(one.id) else {
-            panic!("not found")
-        };
-        assert_eq!((record.outcome, record.size_bytes), (None, 5));
-        store.commit(&[], &[confirmed(one.id)]).expect("commit");
-        let Ok(Lookup::Found(record)) = store.get(one.id) else {
-            panic!("not found")
-        };
-        assert_eq!(record.outcome, Some(confirmed(one.id)));
-    }
-
-    #[test]
-    fn an_id_that_only_shares_its_place_is_not_found() {
-        let mut store = store(10, usize::MAX);
-        let one = messages(1).remove(0);
-        store
-            .commit(std::slice::from_ref(&one), &[])
-            .expect("commit");
-        let guessed = MessageId::from_parts(one.id.row(), one.id.random() ^ 1);
-        assert_eq!(store.get(guessed), Ok(Lookup::NotFound));
-    }
-
-    #[test]
     fn history_is_bounded_and_pending_messages_are_never_forgotten() {
         let mut store = store(3, usize::MAX);
-        let all = messages(10);
-        store.commit(&all, &[]).expect("commit");
-        let settled: Vec<_> = all[1..]
-            .iter()
-            .map(|message| confirmed(message.id))
-            .collect();
-        store.commit(&[], &settled).expect("commit");
-        assert!(matches!(store.get(all[0].id), Ok(Lookup::Found(_))));
-        assert_eq!(store.get(all[1].id), Ok(Lookup::Expired));
-        assert_eq!(store.get(all[6].id), Ok(Lookup::Expired));
-        assert!(matches!(store.get(all[7].id), Ok(Lookup::Found(_))));
+        let all = samples::accepted(10);
+        store.commit(&samples::accepting(&all)).expect("commit");
+        let settled = samples::confirmed(&all[1..]);
+        store.commit(&samples::settling(&settled)).expect("commit");
+        let get = |index: usize| store.get(all[index].message.id).expect("read");
+        assert!(matches!(get(0), Lookup::Found(_)));
+        assert_eq!(get(1), Lookup::Expired);
+        assert_eq!(get(6), Lookup::Expired);
+        assert!(matches!(get(7), Lookup::Found(_)));
         assert_eq!(store.kept.lock().rows.len(), 4);
     }
 
     #[test]
     fn history_is_bounded_in_bytes_too() {
-        let all = messages(10);
-        let mut store = store(usize::MAX, 4 * all[0].footprint_bytes());
-        let settled: Vec<_> = all.iter().map(|message| confirmed(message.id)).collect();
-        store.commit(&all, &settled).expect("commit");
+        let all = samples::accepted(10);
+        let mut store = store(usize::MAX, 4 * all[0].message.footprint_bytes());
+        let settled = samples::confirmed(&all);
+        let batch = Batch {
+            accepted: &all,
+            settled: &settled,
+            ..Batch::default()
+        };
+        store.commit(&batch).expect("commit");
         assert_eq!(store.kept.lock().rows.len(), 4);
     }
 }

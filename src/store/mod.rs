@@ -8,11 +8,127 @@
 //! This room knows no broker and decides nothing: it is told what was accepted and what became of
 //! it. Batches in, batches out; no type of any database shows.
 
+#[cfg(test)]
+mod contract;
 pub mod memory;
+pub mod sqlite;
 
 use std::sync::Arc;
 
-use crate::domain::{Message, MessageId, Reason, Status, WallTime};
+use crate::domain::{Message, MessageId, Reason, RowId, Status, WallTime};
+
+/// A message to be kept.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The message.
+    pub message: Arc<Message>,
+    /// What must be read back in order together (the relay's lane). The store keeps it and never
+    /// computes it.
+    pub partition: u8,
+}
+
+/// A pending message some hand-over of which left a doubt: from now on it counts as possibly
+/// duplicated, whatever happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Which message.
+    pub id: MessageId,
+    /// Hand-overs so far.
+    pub attempts: u32,
+}
+
+/// What is kept together or not at all.
+///
+/// A batch may be given again when nobody knows whether it was kept: what is kept already is not
+/// kept twice, and what is no longer pending is not settled again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// New messages in the order of their ids.
+    pub accepted: &'a [Accepted],
+    /// Final statuses in the order in which they were learned, each of a message accepted before or
+    /// in this batch. One of a message that is not pending changes nothing.
+    pub settled: &'a [Settlement],
+    /// Doubts about pending messages; `settled` goes before it.
+    pub noted: &'a [Note],
+    /// From this commit on, every message accepted up to this row may have been handed to a broker.
+    /// What of it is still pending at the next opening counts as possibly duplicated, unless the
+    /// store was closed. It only ever grows.
+    pub handed_to: Option<RowId>,
+}
+
+impl Batch<'_> {
+    /// Whether there is nothing to keep.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accepted.is_empty()
+            && self.settled.is_empty()
+            && self.noted.is_empty()
+            && self.handed_to.is_none()
+    }
+}
+
+/// What a slice of upkeep came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upkeep {
+    /// There is more to do at once.
+    pub more: bool,
+}
+
+/// A pending message, read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recovered {
+    /// The message as it was accepted.
+    pub message: Arc<Message>,
+    /// Whether some hand-over left a doubt.
+    pub duplicate_possible: bool,
+    /// Hand-overs as last noted; those that left no doubt may be missing.
+    pub attempts: u32,
+}
+
+/// What is pending of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// Messages.
+    pub messages: u64,
+    /// Their bytes, as [`Message::footprint_bytes`] accounts them.
+    pub bytes: u64,
+}
+
+/// The state of a store at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// By partition, as many as the store was opened with; more when older ones are not empty.
+    pub pending: Vec<PartitionFacts>,
+    /// Messages kept as confirmed.
+    pub confirmed: u64,
+    /// Messages kept as returned.
+    pub returned: u64,
+    /// Messages kept as failed.
+    pub failed: u64,
+    /// Bytes of what is kept of settled messages, as this store accounts them.
+    pub history_bytes: u64,
+    /// Bytes on disk in use; 0 when there is no disk.
+    pub file_bytes: u64,
+    /// The oldest pending message.
+    pub oldest_pending: Option<RowId>,
+    /// The last message accepted, kept or not.
+    pub last_row: Option<RowId>,
+    /// Settled messages up to this row may have been forgotten.
+    pub horizon: Option<RowId>,
+    /// The number of the last settlement, from 1.
+    pub last_position: u64,
+}
+
+impl Facts {
+    /// Pending messages of all partitions.
+    #[must_use]
+    pub fn pending_messages(&self) -> u64 {
+        self.pending
+            .iter()
+            .map(|partition| partition.messages)
+            .sum()
+    }
+}
 
 /// What became of a message, to be kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +174,26 @@ pub struct Record {
     pub outcome: Option<Settlement>,
 }
 
+impl Record {
+    /// What is known of `message` once it was replayed `replays` times.
+    #[must_use]
+    pub fn of(message: &Message, replays: u32, outcome: Option<Settlement>) -> Self {
+        let draft = &message.draft;
+        Self {
+            id: message.id,
+            exchange: draft.exchange.clone(),
+            routing_key: draft.routing_key.clone(),
+            ordering_key: draft.ordering_key.clone(),
+            mandatory: draft.mandatory,
+            message_id: draft.properties.message_id.clone(),
+            size_bytes: draft.payload.len() as u64,
+            accepted_at: message.accepted_at,
+            replays,
+            outcome,
+        }
+    }
+}
+
 /// What a store answers when asked for an id.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lookup {
@@ -85,16 +221,26 @@ pub enum StoreError {
 
 /// For the one writer, the relay.
 pub trait WriteStore: Send + 'static {
-    /// Keeps a batch: `accepted` in the order of their ids, each one new; `settled` in the order in
-    /// which they were learned, each of a message accepted before or in this batch.
+    /// Keeps a batch.
     ///
     /// # Errors
-    /// As [`StoreError`] says; after `Fatal` the store must not be used again.
-    fn commit(
-        &mut self,
-        accepted: &[Arc<Message>],
-        settled: &[Settlement],
-    ) -> Result<(), StoreError>;
+    /// As [`StoreError`] says. `Full` is about the accepted messages: settlements without any still
+    /// fit into the room that is held back for them. After `Fatal` every call answers `Fatal`.
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
+
+    /// A bounded slice (a few milliseconds) of what else is to be done, for the writer to call
+    /// between commits, and at least every second when there are none.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; only `Fatal` is of interest.
+    fn upkeep(&mut self, now: WallTime) -> Result<Upkeep, StoreError>;
+
+    /// Ends the writing: nothing is in flight any more, and the next opening may rely on it. Doubts
+    /// that were noted stay.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn close(&mut self) -> Result<(), StoreError>;
 
     /// Whether what is kept is there again after the process has ended.
     fn survives_restart(&self) -> bool;
@@ -107,6 +253,26 @@ pub trait ReadStore: Send + Sync + 'static {
     /// # Errors
     /// As [`StoreError`] says.
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError>;
+
+    /// The pending messages of a partition in the order of their ids, from behind `after`: at most
+    /// `messages_max`, and no more once they come to `bytes_max` (as
+    /// [`Message::footprint_bytes`] accounts them), but at least one if there is one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; `Fatal` too when a message was damaged.
+    fn pending(
+        &self,
+        partition: u8,
+        after: Option<RowId>,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Recovered>, StoreError>;
+
+    /// The state at this moment.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn facts(&self) -> Result<Facts, StoreError>;
 }
 
 /// Is told of every final status right after its commit, on the writer's thread: it must be quick
