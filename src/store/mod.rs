@@ -8,7 +8,10 @@
 //! This room knows no broker and decides nothing: it is told what was accepted and what became of
 //! it. Batches in, batches out; no type of any database shows.
 
+#[cfg(test)]
+mod contract;
 pub mod memory;
+pub mod sqlite;
 
 use std::sync::Arc;
 

@@ -70,10 +70,14 @@ impl Stack {
             dispatch: dispatch::Settings {
                 retry: shape.retry.clone(),
                 exchange_known: Duration::from_secs(30),
-                memory: MemoryBudget { messages_max: usize::MAX, bytes_max: usize::MAX },
+                memory: MemoryBudget {
+                    messages_max: usize::MAX,
+                    bytes_max: usize::MAX,
+                },
             },
         };
-        let (relay, writer) = Relay::new(&settings, store.clone(), &Start::default(), waiters.clone());
+        let (relay, writer) =
+            Relay::new(&settings, store.clone(), &Start::default(), waiters.clone());
         let window = Window {
             messages: shape.window_messages,
             bytes: 32 << 20,

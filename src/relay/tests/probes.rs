@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use super::bench::{AMPLE, draft, settings, suspect};
 use crate::broker::{Feed, LaneEvent, Outcome, Presence, Probe, ProbeError, Room};
 use crate::clock;
-use crate::notify::Waiters;
 use crate::domain::order::OrderKey;
 use crate::domain::{Draft, IdMinter, Message, RowId, WallTime};
+use crate::notify::Waiters;
 use crate::relay::feeds::{LaneFeed, ProbationFeed};
 use crate::relay::journal::Journal;
 use crate::relay::lanes::Lanes;
@@ -62,8 +62,19 @@ impl Room4 {
     /// Four lanes, all down, and a prober.
     fn new() -> Self {
         let start = Start::default();
-        let lanes = Arc::new(Lanes::new(LANES, &settings(LANES, AMPLE).dispatch, &start, false));
-        let journal = Arc::new(Journal::new(AMPLE, LANES, &start, false, Arc::new(Waiters::default())));
+        let lanes = Arc::new(Lanes::new(
+            LANES,
+            &settings(LANES, AMPLE).dispatch,
+            &start,
+            false,
+        ));
+        let journal = Arc::new(Journal::new(
+            AMPLE,
+            LANES,
+            &start,
+            false,
+            Arc::new(Waiters::default()),
+        ));
         let feed = |lane| LaneFeed {
             lanes: Arc::clone(&lanes),
             journal: Arc::clone(&journal),
@@ -111,7 +122,10 @@ impl Room4 {
             draft,
         };
         let partition = u8::try_from(lane).expect("few lanes");
-        Accepted { message: Arc::new(message), partition }
+        Accepted {
+            message: Arc::new(message),
+            partition,
+        }
     }
 
     /// What all lanes publish now, in the order of ids.

@@ -1,0 +1,328 @@
+//! The contract of durability as one suite for every store: random sequences of operations, compared
+//! with a model that is too simple to be wrong.
+//!
+//! A store with a tight budget for its history may forget what is settled, and must say so; nothing
+//! else may differ between stores.
+
+pub(crate) mod model;
+pub(crate) mod samples;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::domain::{Reason, ReasonCode, Status, WallTime};
+use crate::store::memory::{HistoryBudget, MemoryStore};
+use crate::store::{Accepted, Batch, Lookup, Note, ReadStore, Recovered, Settlement, WriteStore};
+use model::Model;
+
+/// A store under test.
+pub(crate) trait Subject {
+    fn writer(&mut self) -> &mut dyn WriteStore;
+    fn reader(&self) -> &dyn ReadStore;
+    /// Ends it in some way and opens it again.
+    fn reopen(&mut self, ending: Ending, partitions: u8);
+    /// Whether all history is kept.
+    fn keeps_everything(&self) -> bool;
+    /// What the store finds wrong with itself.
+    fn problems(&self) -> Vec<String>;
+}
+
+/// How a store ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Closed,
+    Killed,
+    PowerCut,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Commit {
+        accepted: Vec<(u8, usize)>,
+        settled: Vec<(Index, u8)>,
+        noted: Vec<(Index, u32)>,
+        handed_to: Option<Index>,
+        twice: bool,
+    },
+    Pending {
+        partition: u8,
+        after: Option<Index>,
+        messages_max: usize,
+        bytes_max: usize,
+    },
+    Upkeep,
+    Reopen(Ending, u8),
+}
+
+pub(crate) const PARTITIONS_MAX: u8 = 16;
+
+fn any_commit() -> impl Strategy<Value = Operation> {
+    let accepted = prop::collection::vec((any::<u8>(), 0..6000_usize), 0..8);
+    let settled = prop::collection::vec((any::<Index>(), 0..6_u8), 0..8);
+    let noted = prop::collection::vec((any::<Index>(), 0..5_u32), 0..3);
+    let handed_to = prop::option::of(any::<Index>());
+    (
+        accepted,
+        settled,
+        noted,
+        handed_to,
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(accepted, settled, noted, handed_to, twice)| Operation::Commit {
+                accepted,
+                settled,
+                noted,
+                handed_to,
+                twice,
+            },
+        )
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let ending = prop_oneof![
+        Just(Ending::Closed),
+        Just(Ending::Killed),
+        Just(Ending::PowerCut)
+    ];
+    let partitions = prop_oneof![4 => Just(4), 1 => 1..=PARTITIONS_MAX];
+    prop_oneof![
+        12 => any_commit(),
+        3 => (0..PARTITIONS_MAX, any::<Option<Index>>(), 1..10_usize, 0..20_000_usize).prop_map(
+            |(partition, after, messages_max, bytes_max)| Operation::Pending {
+                partition, after, messages_max, bytes_max,
+            }
+        ),
+        2 => Just(Operation::Upkeep),
+        1 => (ending, partitions).prop_map(|(ending, n)| Operation::Reopen(ending, n)),
+    ]
+}
+
+pub(crate) fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
+    prop::collection::vec(any_operation(), 1..40)
+}
+
+/// Runs the operations and compares the store with the model after each.
+pub(crate) fn follow(subject: &mut dyn Subject, operations: &[Operation]) {
+    let mut model = Model::new(4);
+    for operation in operations {
+        step(subject, &mut model, operation);
+        compare_facts(subject, &model);
+    }
+    compare_everything(subject, &model);
+    assert_eq!(subject.problems(), Vec::<String>::new());
+}
+
+fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
+    match operation {
+        Operation::Commit {
+            accepted,
+            settled,
+            noted,
+            handed_to,
+            twice,
+        } => {
+            let accepted: Vec<_> = accepted
+                .iter()
+                .map(|(partition, bytes)| model.next(*partition, *bytes))
+                .collect();
+            let known = model.known(&accepted);
+            if known.is_empty() {
+                return;
+            }
+            let pick = |index: &Index| Arc::clone(&known[index.index(known.len())]);
+            let settled: Vec<_> = settled
+                .iter()
+                .map(|(index, kind)| ending(&pick(index), *kind))
+                .collect();
+            let note = |(index, attempts): &(Index, u32)| Note {
+                id: pick(index).id,
+                attempts: *attempts,
+            };
+            let batch = Batch {
+                accepted: &accepted,
+                settled: &settled,
+                noted: &noted.iter().map(note).collect::<Vec<_>>(),
+                handed_to: handed_to.as_ref().map(|index| pick(index).id.row()),
+            };
+            subject.writer().commit(&batch).expect("commit");
+            model.commit(&batch);
+            if *twice && subject.keeps_everything() {
+                subject.writer().commit(&batch).expect("commit again");
+                // Everything in it is known by now, but a doubt may be about what only now is settled.
+                model.commit(&batch);
+            }
+        }
+        Operation::Pending {
+            partition,
+            after,
+            messages_max,
+            bytes_max,
+        } => {
+            let known = model.known(&[]);
+            let after = after.filter(|_| !known.is_empty());
+            let after = after.map(|index| known[index.index(known.len())].id.row());
+            let found = subject
+                .reader()
+                .pending(*partition, after, *messages_max, *bytes_max);
+            let expected = model.pending(*partition, after, *messages_max, *bytes_max);
+            assert_eq!(found.expect("read"), expected);
+        }
+        Operation::Upkeep => {
+            subject
+                .writer()
+                .upkeep(WallTime::from_unix_ms(1))
+                .expect("upkeep");
+        }
+        Operation::Reopen(ending, partitions) => {
+            if subject.writer().survives_restart() {
+                subject.reopen(*ending, *partitions);
+                model.reopen(*ending == Ending::Closed, *partitions);
+            }
+        }
+    }
+}
+
+fn ending(message: &crate::domain::Message, kind: u8) -> Settlement {
+    let status = match kind {
+        0 => Status::Returned,
+        1 => Status::Failed,
+        _ => Status::Confirmed,
+    };
+    let reason = match kind {
+        0 => Some(Reason::told(
+            ReasonCode::NoRoute,
+            312,
+            "NO_ROUTE",
+            "nobody wants it",
+        )),
+        1 => Some(Reason::own(ReasonCode::Nacked, "")),
+        _ => None,
+    };
+    Settlement {
+        reason,
+        attempts: u32::from(kind),
+        duplicate_possible: kind % 2 == 1,
+        ..samples::settlement(message.id, status, 5)
+    }
+}
+
+fn compare_facts(subject: &dyn Subject, model: &Model) {
+    let facts = subject.reader().facts().expect("facts");
+    let mut pending = facts.pending.clone();
+    pending.resize(usize::from(PARTITIONS_MAX), Default::default());
+    assert_eq!(pending, model.partitions());
+    assert_eq!(facts.oldest_pending, model.oldest_pending());
+    assert_eq!(facts.last_row, model.last_row());
+    assert_eq!(facts.last_position, model.settled().count() as u64);
+}
+
+fn compare_everything(subject: &dyn Subject, model: &Model) {
+    let facts = subject.reader().facts().expect("facts");
+    for partition in 0..PARTITIONS_MAX {
+        let mut found: Vec<Recovered> = Vec::new();
+        loop {
+            let after = found.last().map(|last| last.message.id.row());
+            let more = subject
+                .reader()
+                .pending(partition, after, 3, usize::MAX)
+                .expect("read");
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        assert_eq!(
+            found,
+            model.pending(partition, None, usize::MAX, usize::MAX)
+        );
+    }
+    let mut counts = [0; 3];
+    for (record, message) in model.records() {
+        let found = subject.reader().get(message.id).expect("read");
+        if found == Lookup::Expired {
+            assert!(!subject.keeps_everything());
+            assert!(record.outcome.is_some(), "a pending message was forgotten");
+            assert!(facts.horizon >= Some(message.id.row()));
+            continue;
+        }
+        match record.outcome.as_ref().map(|outcome| outcome.status) {
+            Some(Status::Confirmed) => counts[0] += 1,
+            Some(Status::Returned) => counts[1] += 1,
+            Some(_) => counts[2] += 1,
+            None => {}
+        }
+        assert_eq!(found, Lookup::Found(Box::new(record)));
+        let guessed =
+            crate::domain::MessageId::from_parts(message.id.row(), message.id.random() ^ 1);
+        assert_eq!(subject.reader().get(guessed), Ok(Lookup::NotFound));
+    }
+    assert_eq!(counts, [facts.confirmed, facts.returned, facts.failed]);
+}
+
+/// Draws the payload of a message, all of it different from its neighbours'.
+fn payload(row: u64, bytes: usize) -> Bytes {
+    let byte = |at: usize| row.wrapping_mul(31).wrapping_add(at as u64).to_le_bytes()[0];
+    (0..bytes).map(byte).collect()
+}
+
+struct InMemory {
+    store: MemoryStore,
+    messages_max: usize,
+}
+
+impl Subject for InMemory {
+    fn writer(&mut self) -> &mut dyn WriteStore {
+        &mut self.store
+    }
+
+    fn reader(&self) -> &dyn ReadStore {
+        &self.store
+    }
+
+    fn reopen(&mut self, _: Ending, _: u8) {}
+
+    fn keeps_everything(&self) -> bool {
+        self.messages_max == usize::MAX
+    }
+
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn in_memory(messages_max: usize) -> InMemory {
+    let bytes_max = usize::MAX;
+    InMemory {
+        store: MemoryStore::new(HistoryBudget {
+            messages_max,
+            bytes_max,
+        }),
+        messages_max,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_store_in_memory_keeps_the_contract(operations in any_operations()) {
+        follow(&mut in_memory(usize::MAX), &operations);
+    }
+
+    #[test]
+    fn the_store_in_memory_forgets_only_what_is_settled(operations in any_operations()) {
+        follow(&mut in_memory(5), &operations);
+    }
+}
+
+/// For other suites that need a message with everything in it.
+pub(crate) fn full_message(row: u64, properties: crate::domain::Properties) -> Accepted {
+    let mut one = samples::one(row, payload(row, 300));
+    let message = Arc::make_mut(&mut one.message);
+    message.draft.properties = properties;
+    message.draft.ordering_key = Some("order".into());
+    message.draft.mandatory = false;
+    one
+}

@@ -1,0 +1,158 @@
+//! What a store should hold, as lists.
+
+use std::sync::Arc;
+
+use super::{PARTITIONS_MAX, payload, samples};
+use crate::domain::{Message, RowId};
+use crate::store::{Accepted, Batch, Note, PartitionFacts, Record, Recovered, Settlement};
+
+pub(super) struct Model {
+    partitions: u8,
+    rows: u64,
+    kept: Vec<Kept>,
+    handed_to: Option<RowId>,
+}
+
+struct Kept {
+    message: Arc<Message>,
+    partition: u8,
+    settled: Option<Settlement>,
+    note: Option<Note>,
+    doubtful: bool,
+}
+
+/// What a reopening with another number of partitions spreads by.
+pub(crate) fn partition_of(message: &Message, partitions: u8) -> u8 {
+    (message.id.row().get() / 3 % u64::from(partitions)).to_le_bytes()[0]
+}
+
+impl Model {
+    pub(super) fn new(partitions: u8) -> Self {
+        Self {
+            partitions,
+            rows: 1 << 40,
+            kept: Vec::new(),
+            handed_to: None,
+        }
+    }
+
+    /// A new message.
+    pub(super) fn next(&mut self, partition: u8, bytes: usize) -> Accepted {
+        self.rows += 1 + bytes as u64 % 3;
+        let one = samples::one(self.rows, payload(self.rows, bytes));
+        Accepted {
+            partition: partition % self.partitions,
+            ..one
+        }
+    }
+
+    /// All messages, those of `more` included.
+    pub(super) fn known(&self, more: &[Accepted]) -> Vec<Arc<Message>> {
+        let kept = self.kept.iter().map(|kept| &kept.message);
+        kept.chain(more.iter().map(|one| &one.message))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn commit(&mut self, batch: &Batch<'_>) {
+        for one in batch.accepted {
+            if !self
+                .kept
+                .iter()
+                .any(|kept| kept.message.id == one.message.id)
+            {
+                self.kept.push(Kept {
+                    message: Arc::clone(&one.message),
+                    partition: one.partition,
+                    settled: None,
+                    note: None,
+                    doubtful: false,
+                });
+            }
+        }
+        for settlement in batch.settled {
+            for kept in &mut self.kept {
+                if kept.message.id == settlement.id && kept.settled.is_none() {
+                    kept.settled = Some(settlement.clone());
+                }
+            }
+        }
+        for note in batch.noted {
+            for kept in &mut self.kept {
+                if kept.message.id == note.id && kept.settled.is_none() {
+                    kept.note = Some(*note);
+                }
+            }
+        }
+        self.handed_to = self.handed_to.max(batch.handed_to);
+    }
+
+    pub(super) fn reopen(&mut self, clean: bool, partitions: u8) {
+        for kept in &mut self.kept {
+            if !clean && self.handed_to.is_some_and(|to| kept.message.id.row() <= to) {
+                kept.doubtful = true;
+            }
+            if partitions != self.partitions {
+                kept.partition = partition_of(&kept.message, partitions);
+            }
+        }
+        self.handed_to = None;
+        self.partitions = partitions;
+    }
+
+    pub(super) fn pending(
+        &self,
+        partition: u8,
+        after: Option<RowId>,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Vec<Recovered> {
+        let mut bytes = 0;
+        let fits = |(at, kept): &(usize, &Kept)| {
+            bytes += kept.message.footprint_bytes();
+            *at == 0 || (*at < messages_max && bytes <= bytes_max)
+        };
+        self.kept
+            .iter()
+            .filter(|kept| kept.settled.is_none() && kept.partition == partition)
+            .filter(|kept| after.is_none_or(|after| kept.message.id.row() > after))
+            .enumerate()
+            .take_while(fits)
+            .map(|(_, kept)| Recovered {
+                message: Arc::clone(&kept.message),
+                duplicate_possible: kept.doubtful || kept.note.is_some(),
+                attempts: kept.note.map_or(0, |note| note.attempts),
+            })
+            .collect()
+    }
+
+    pub(super) fn settled(&self) -> impl Iterator<Item = &Settlement> {
+        self.kept.iter().filter_map(|kept| kept.settled.as_ref())
+    }
+
+    pub(super) fn partitions(&self) -> Vec<PartitionFacts> {
+        let mut facts = vec![PartitionFacts::default(); usize::from(PARTITIONS_MAX)];
+        for kept in self.kept.iter().filter(|kept| kept.settled.is_none()) {
+            let facts = &mut facts[usize::from(kept.partition)];
+            facts.messages += 1;
+            facts.bytes += kept.message.footprint_bytes() as u64;
+        }
+        facts
+    }
+
+    pub(super) fn oldest_pending(&self) -> Option<RowId> {
+        let pending = self.kept.iter().find(|kept| kept.settled.is_none());
+        pending.map(|kept| kept.message.id.row())
+    }
+
+    pub(super) fn last_row(&self) -> Option<RowId> {
+        self.kept.last().map(|kept| kept.message.id.row())
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = (Record, &Message)> {
+        let record = |kept: &Kept| Record::of(&kept.message, 0, kept.settled.clone());
+        self.kept
+            .iter()
+            .map(move |kept| (record(kept), &*kept.message))
+    }
+}

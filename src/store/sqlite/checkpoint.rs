@@ -1,0 +1,126 @@
+//! Copying the log into the database, beside the writer.
+//!
+//! A checkpoint of thousands of pages takes tens of milliseconds, so it has a thread and a connection
+//! of its own; `PASSIVE` never waits for the writer and never makes it wait. But a writer that does
+//! not pause is always some frames ahead, and a log starts anew only when all of it was copied. So
+//! when a round leaves only little, the writer copies that rest itself, between two commits: a few
+//! milliseconds, every 16 MiB of log.
+//!
+//! Tried: `wal_autocheckpoint` stalls one commit in forty for 15 ms or more; the thread alone lets
+//! the log grow for as long as the load lasts.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+
+use super::Options;
+use super::connection;
+use super::error::Outcome;
+use crate::store::StoreError;
+
+/// The thread, as the writer sees it.
+pub(super) struct Checkpoints {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Desk {
+    order: Mutex<Order>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Order {
+    /// A round is wanted or under way.
+    busy: bool,
+    stop: bool,
+    failed: Option<StoreError>,
+}
+
+impl Checkpoints {
+    /// Starts the thread for the database at `path`.
+    pub(super) fn start(path: &Path, options: &Options) -> std::io::Result<Self> {
+        let desk = Arc::new(Desk::default());
+        let (theirs, path, options) = (Arc::clone(&desk), path.to_owned(), options.clone());
+        let thread = std::thread::Builder::new()
+            .name("amqpost-checkpoint".into())
+            .spawn(move || theirs.work(&path, &options))?;
+        Ok(Self {
+            desk,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks for a round unless one is under way. False when one is.
+    ///
+    /// # Errors
+    /// The last round failed with something other than a full disk.
+    pub(super) fn ask(&self) -> Result<bool, StoreError> {
+        let mut order = self.desk.order.lock();
+        if let Some(failed) = &order.failed {
+            return Err(failed.clone());
+        }
+        let idle = !order.busy;
+        order.busy = true;
+        self.desk.bell.notify_one();
+        Ok(idle)
+    }
+
+    /// Whether no round is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.desk.order.lock().busy
+    }
+
+    /// Ends the thread once its round is done.
+    pub(super) fn stop(&mut self) {
+        self.desk.order.lock().stop = true;
+        self.desk.bell.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic in there was told on standard error; the log is whole all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Desk {
+    fn work(&self, path: &Path, options: &Options) {
+        let mut connection = None;
+        loop {
+            let mut order = self.order.lock();
+            while !order.busy && !order.stop {
+                self.bell.wait(&mut order);
+            }
+            if order.stop {
+                return;
+            }
+            drop(order);
+            let done = round(&mut connection, path, options);
+            let mut order = self.order.lock();
+            order.busy = false;
+            match done.map_err(StoreError::from) {
+                Ok(()) | Err(StoreError::Full) => {}
+                Err(failed) => order.failed = Some(failed),
+            }
+        }
+    }
+}
+
+fn round(connection: &mut Option<Connection>, path: &Path, options: &Options) -> Outcome<()> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(connection::writing(path, options)?),
+    };
+    connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+    Ok(())
+}

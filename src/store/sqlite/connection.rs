@@ -1,0 +1,83 @@
+//! How connections are set up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::Options;
+use super::error::Outcome;
+
+/// An operator's `sqlite3` may hold the write lock for a moment. Whoever holds it longer stops the
+/// gateway, since nothing can be kept meanwhile.
+const BUSY: Duration = Duration::from_secs(10);
+const STATEMENTS: usize = 64;
+
+/// Bytes of a page. See `schema.rs`.
+pub(super) const PAGE_BYTES: u32 = 4096;
+/// The log is cut back to this many bytes when it starts anew, or to a sixteenth of the store's budget.
+const LOG_BYTES_KEPT: u64 = 32 << 20;
+
+/// A connection for the writer or its checkpoints.
+pub(super) fn writing(path: &Path, options: &Options) -> Outcome<Connection> {
+    let vfs = options.vfs.as_deref();
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
+    let log_bytes_kept = LOG_BYTES_KEPT.min(options.store_bytes_max / 16);
+    // Checkpoints are the business of `checkpoint.rs`. `secure_delete` off: a payload that was
+    // dropped need not be overwritten. 32 MiB of cache hold the pages of what is in flight.
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = OFF; PRAGMA cache_size = -32768;
+         PRAGMA journal_size_limit = {log_bytes_kept};"
+    ))?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn reading(path: &Path, vfs: Option<&str>) -> Outcome<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, vfs)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+    Ok(connection)
+}
+
+/// A file that does not exist yet, with the properties that only an empty one can be given.
+pub(super) fn creating(path: &Path, vfs: Option<&str>) -> Outcome<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = open(path, flags, vfs)?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA synchronous = FULL; PRAGMA application_id = {};",
+        super::schema::APPLICATION_ID
+    ))?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Outcome<Connection> {
+    // One thread at a time has a connection, which is what NO_MUTEX asks for.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // After a failed write or sync, the copy of the log into the database that closing the last
+    // connection means could make matters worse.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+/// A number that a PRAGMA answers.
+pub(super) fn pragma(connection: &Connection, name: &str) -> Outcome<u64> {
+    let mut statement = connection.prepare_cached(name)?;
+    let number: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(number.cast_unsigned())
+}
+
+/// Bytes of the database that hold something, its log apart.
+pub(super) fn used_bytes(connection: &Connection) -> Outcome<u64> {
+    let pages = pragma(connection, "PRAGMA page_count")?;
+    let free = pragma(connection, "PRAGMA freelist_count")?;
+    Ok(pages.saturating_sub(free) * u64::from(PAGE_BYTES))
+}

@@ -1,0 +1,88 @@
+//! Spreading the pending messages anew when the number of partitions has changed.
+//!
+//! Message by message, since the key is the place of the whole row. It goes in slices; when the
+//! process ends in between, the next opening starts over and finds the moved ones at their place.
+//! The number is kept last.
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, params};
+
+use super::Options;
+use super::error::{Failure, Outcome};
+use super::messages::{self, recovered};
+use super::state::{PARTITIONS_MAX, State, key, keys};
+use super::transaction;
+use crate::domain::RowId;
+
+/// Messages in one transaction.
+const SLICE: usize = 1000;
+
+/// Moves every pending message to its partition.
+pub(super) fn spread(connection: &Connection, state: &mut State, options: &Options) -> Outcome<()> {
+    for partition in (0_u8..).take(PARTITIONS_MAX) {
+        let mut after = None;
+        loop {
+            let mut next = *state;
+            let moved = transaction::run(connection, || {
+                let last = slice(connection, &mut next, options, partition, after)?;
+                next.save(connection)?;
+                Ok(last)
+            })?;
+            *state = next;
+            if moved.is_none() {
+                break;
+            }
+            after = moved;
+            connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+        }
+    }
+    // The caller keeps it, with everything else that an opening changes.
+    state.partitions = options.partitions;
+    Ok(())
+}
+
+/// Moves what of the next messages does not belong here; answers the last one looked at.
+fn slice(
+    connection: &Connection,
+    state: &mut State,
+    options: &Options,
+    partition: u8,
+    after: Option<RowId>,
+) -> Outcome<Option<RowId>> {
+    let sql = format!(
+        "SELECT {} FROM pending WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
+        messages::COLUMNS
+    );
+    let (first, last) = keys(partition, after);
+    let mut moves = Vec::new();
+    let mut looked_at = None;
+    {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![first, last, SLICE as u64 as i64])?;
+        while let Some(row) = rows.next()? {
+            let message = recovered(row)?.message;
+            looked_at = Some(message.id.row());
+            let to = (options.partition_of)(&message);
+            if to >= options.partitions {
+                return Err(Failure::Damaged(format!(
+                    "partition {to} was given to message {}, and there are {}",
+                    message.id, options.partitions
+                )));
+            }
+            if to != partition {
+                moves.push((message.id.row(), to, message.footprint_bytes() as u64));
+            }
+        }
+    }
+    let mut statement = connection.prepare_cached("UPDATE pending SET key = ?2 WHERE key = ?1")?;
+    for (row, to, bytes) in moves {
+        statement.execute([key(partition, row), key(to, row)])?;
+        let from = &mut state.pending[usize::from(partition)];
+        from.messages = from.messages.saturating_sub(1);
+        from.bytes = from.bytes.saturating_sub(bytes);
+        let to = &mut state.pending[usize::from(to)];
+        to.messages += 1;
+        to.bytes += bytes;
+    }
+    Ok(looked_at)
+}

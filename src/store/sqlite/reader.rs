@@ -1,0 +1,226 @@
+//! Answers, over a few read-only connections. They see what is committed and never make the writer
+//! wait.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Options;
+use super::connection;
+use super::error::Outcome;
+use super::messages::{self, pending_record, recovered};
+use super::records::{self, settled_record};
+use super::state::{PARTITIONS_MAX, State, key, keys, row_number, stored_row};
+use crate::domain::{MessageId, RowId};
+use crate::store::{Facts, Lookup, ReadStore, Record, Recovered, StoreError};
+
+/// The reading side of a store.
+pub struct SqliteReader {
+    path: PathBuf,
+    vfs: Option<String>,
+    readers_max: usize,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    open: usize,
+}
+
+impl SqliteReader {
+    pub(super) fn new(path: &Path, options: &Options) -> Self {
+        Self {
+            path: path.to_owned(),
+            vfs: options.vfs.clone(),
+            readers_max: options.readers_max.max(1),
+            pool: Mutex::default(),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// Runs `read` in a transaction, so that all its questions are about the same moment.
+    fn ask<T>(&self, read: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
+        let connection = self.take()?;
+        let answer = at_one_moment(&connection, read);
+        let mut pool = self.pool.lock();
+        if answer.is_ok() {
+            pool.idle.push(connection);
+        } else {
+            // Whatever is wrong with it, the next question starts afresh.
+            pool.open -= 1;
+        }
+        self.returned.notify_one();
+        Ok(answer?)
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let mut pool = self.pool.lock();
+        loop {
+            if let Some(connection) = pool.idle.pop() {
+                return Ok(connection);
+            }
+            if pool.open < self.readers_max {
+                pool.open += 1;
+                drop(pool);
+                return connection::reading(&self.path, self.vfs.as_deref()).map_err(|failure| {
+                    self.pool.lock().open -= 1;
+                    self.returned.notify_one();
+                    failure.into()
+                });
+            }
+            self.returned.wait(&mut pool);
+        }
+    }
+}
+
+pub(super) fn at_one_moment<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Outcome<T>,
+) -> Outcome<T> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let answer = read(connection)?;
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(answer)
+}
+
+impl ReadStore for SqliteReader {
+    fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
+        self.ask(|connection| get(connection, id))
+    }
+
+    fn pending(
+        &self,
+        partition: u8,
+        after: Option<RowId>,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        if usize::from(partition) >= PARTITIONS_MAX {
+            return Ok(Vec::new());
+        }
+        self.ask(|connection| pending(connection, partition, after, messages_max, bytes_max))
+    }
+
+    fn facts(&self) -> Result<Facts, StoreError> {
+        self.ask(facts)
+    }
+}
+
+fn get(connection: &Connection, id: MessageId) -> Outcome<Lookup> {
+    let found = match settled(connection, id.row())? {
+        Some(record) => Some(record),
+        None => awaiting(connection, id.row())?,
+    };
+    Ok(match found {
+        Some(record) if record.id == id => Lookup::Found(Box::new(record)),
+        Some(_) => Lookup::NotFound,
+        None if State::load(connection)?
+            .horizon
+            .is_some_and(|row| id.row() <= row) =>
+        {
+            Lookup::Expired
+        }
+        None => Lookup::NotFound,
+    })
+}
+
+fn settled(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
+    let sql = format!("SELECT {} FROM settled WHERE row = ?1", records::COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([row_number(row)])?;
+    rows.next()?.map(settled_record).transpose()
+}
+
+/// A pending message's record. Its partition is not known, so each is asked: what that costs is
+/// less than an index would cost every message.
+fn awaiting(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
+    let sql = format!(
+        "SELECT {} FROM pending WHERE key = ?1",
+        messages::RECORD_COLUMNS
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    for partition in (0_u8..).take(PARTITIONS_MAX) {
+        let mut rows = statement.query([key(partition, row)])?;
+        if let Some(row) = rows.next()? {
+            return pending_record(row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// See [`ReadStore::pending`].
+pub(super) fn pending(
+    connection: &Connection,
+    partition: u8,
+    after: Option<RowId>,
+    messages_max: usize,
+    bytes_max: usize,
+) -> Outcome<Vec<Recovered>> {
+    let state = State::load(connection)?;
+    let sql = format!(
+        "SELECT {} FROM pending WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
+        messages::COLUMNS
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after)))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let mut one = recovered(row)?;
+        bytes += one.message.footprint_bytes();
+        if bytes > bytes_max && !found.is_empty() {
+            break;
+        }
+        mark(connection, &state, &mut one)?;
+        found.push(one);
+        if found.len() >= messages_max {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn mark(connection: &Connection, state: &State, one: &mut Recovered) -> Outcome<()> {
+    let row = one.message.id.row();
+    one.duplicate_possible = state.doubtful_to.is_some_and(|to| row <= to);
+    if state.notes > 0 {
+        let note = "SELECT attempts FROM notes WHERE row = ?1";
+        let attempts = connection
+            .prepare_cached(note)?
+            .query_row([row_number(row)], |row| row.get(0));
+        if let Some(attempts) = attempts.optional()? {
+            one.duplicate_possible = true;
+            one.attempts = attempts;
+        }
+    }
+    Ok(())
+}
+
+/// See [`ReadStore::facts`].
+pub(super) fn facts(connection: &Connection) -> Outcome<Facts> {
+    let state = State::load(connection)?;
+    let mut oldest = None;
+    for (partition, facts) in (0_u8..).zip(&state.pending) {
+        if facts.messages > 0 {
+            let first = "SELECT min(key) FROM pending WHERE key BETWEEN ?1 AND ?2";
+            let first: Option<i64> = connection
+                .prepare_cached(first)?
+                .query_row(<[i64; 2]>::from(keys(partition, None)), |row| row.get(0))?;
+            let first = first.map(stored_row);
+            oldest = match (oldest, first) {
+                (Some(one), Some(other)) => Some(std::cmp::min::<RowId>(one, other)),
+                (one, other) => one.or(other),
+            };
+        }
+    }
+    let path = connection.path().filter(|path| !path.is_empty());
+    let log = path.map(|path| super::lock::beside(Path::new(path), "-wal"));
+    let log = log.and_then(|log| std::fs::metadata(log).ok());
+    Ok(Facts {
+        oldest_pending: oldest,
+        file_bytes: connection::used_bytes(connection)? + log.map_or(0, |log| log.len()),
+        ..state.facts()
+    })
+}

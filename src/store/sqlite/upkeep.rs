@@ -1,0 +1,139 @@
+//! What the writer does between commits, a few milliseconds at a time.
+
+use rusqlite::wal::CheckpointMode;
+
+use super::connection::{PAGE_BYTES, pragma};
+use super::error::{Failure, Outcome};
+use super::evict::{self, Limits};
+use super::transaction;
+use super::writer::SqliteStore;
+use crate::domain::WallTime;
+use crate::store::{StoreError, Upkeep};
+
+/// Frames (pages) in the log from which on it is copied: 16 MiB.
+const LOG_FRAMES: u64 = 4096;
+/// Frames that the writer copies itself: 1 MiB.
+const REST_FRAMES: u64 = 256;
+/// Frames from which on the writer copies whatever there is, however long it takes: 512 MiB. Only a
+/// disk that cannot keep up, or a reader that does not end, leads here.
+const LOG_FRAMES_MAX: u64 = 131_072;
+/// Messages that are forgotten in one slice.
+const EVICTED: usize = 1024;
+/// Milliseconds between two looks for history that has aged.
+const LOOK_MS: u64 = 1000;
+/// Pages given back to the file system in one slice.
+const VACUUM_PAGES: u64 = 64;
+/// Free pages below which none are given back, whatever their share: 64 MiB.
+const FREE_PAGES_MIN: u64 = 16_384;
+
+impl SqliteStore {
+    pub(super) fn look_after(&mut self, now: WallTime) -> Result<Upkeep, StoreError> {
+        let ran = self.slice(now);
+        match ran {
+            Ok(more) => Ok(Upkeep { more }),
+            Err(StoreError::Full) => Ok(Upkeep { more: false }),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn slice(&mut self, now: WallTime) -> Result<bool, StoreError> {
+        let idle = self.commits == 0;
+        self.commits = 0;
+        self.copy_log(idle)?;
+        let looks = now.unix_ms().abs_diff(self.due.now.unix_ms()) >= LOOK_MS;
+        if looks {
+            self.due.now = now;
+            self.look_for_aged(now)?;
+            if self.reserve.is_missing() && idle {
+                self.reserve.restore();
+            }
+        }
+        let limits = Limits::new(&self.options, &self.due);
+        if limits.want(&self.state) {
+            // Under load the commits forget as they go; only what they leave is done here.
+            return if idle { self.forget(&limits) } else { Ok(true) };
+        }
+        self.due.vacuum |= looks;
+        if idle && self.due.vacuum {
+            self.due.vacuum = self.vacuum()?;
+            return Ok(self.due.vacuum);
+        }
+        Ok(false)
+    }
+
+    fn look_for_aged(&mut self, now: WallTime) -> Result<(), StoreError> {
+        let age_ms = u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX);
+        let before = WallTime::from_unix_ms(now.unix_ms().saturating_sub(age_ms));
+        let aged = evict::has_aged(&self.connection, &self.state, before)?;
+        self.due.aged_before = aged.then_some(before);
+        Ok(())
+    }
+
+    fn forget(&mut self, limits: &Limits) -> Result<bool, StoreError> {
+        let mut more = false;
+        self.change(|connection, state, _| {
+            more = evict::some(connection, state, limits, EVICTED)?;
+            Ok(())
+        })?;
+        if !more {
+            self.due.aged_before = None;
+        }
+        self.due.squeezed = self.is_squeezed(self.used_bytes()?);
+        Ok(more)
+    }
+
+    /// Keeps the log short; see `checkpoint.rs`.
+    fn copy_log(&mut self, idle: bool) -> Result<(), StoreError> {
+        let (frames, copied) = self.log_frames()?;
+        let rest = frames.saturating_sub(copied);
+        let small = self.options.store_bytes_max / u64::from(PAGE_BYTES) / 16;
+        let wanted = frames >= LOG_FRAMES.min(small.max(64)) || (idle && rest > REST_FRAMES);
+        if !wanted || rest == 0 {
+            return Ok(());
+        }
+        if frames >= LOG_FRAMES_MAX || (rest <= REST_FRAMES && self.checkpoints.is_idle()) {
+            let copied = self
+                .connection
+                .wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE);
+            return match copied.map_err(Failure::from).map_err(StoreError::from) {
+                Ok(_) | Err(StoreError::Full) => Ok(()),
+                Err(error) => Err(error),
+            };
+        }
+        self.checkpoints.ask().map(|_| ())
+    }
+
+    /// Frames in the log, and those of them that were copied.
+    fn log_frames(&self) -> Result<(u64, u64), StoreError> {
+        let frames = self
+            .connection
+            .wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP);
+        let (frames, copied) = frames.map_err(Failure::from)?;
+        let count = |frames| u64::try_from(frames).unwrap_or(0);
+        Ok((count(frames), count(copied)))
+    }
+
+    /// Gives free pages back, but only when most of the file is free: a store under an even load
+    /// needs them again the next moment.
+    fn vacuum(&mut self) -> Outcome<bool> {
+        let pages = pragma(&self.connection, "PRAGMA page_count")?;
+        let free = pragma(&self.connection, "PRAGMA freelist_count")?;
+        if free < FREE_PAGES_MIN || free < pages / 2 {
+            return Ok(false);
+        }
+        transaction::run(&self.connection, || {
+            let vacuum = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
+            self.connection.execute_batch(&vacuum)?;
+            Ok(true)
+        })
+    }
+
+    /// Leaves the database without a log, as far as readers let it.
+    pub(super) fn finish_log(&mut self) {
+        self.checkpoints.stop();
+        // Everything is safe in the log already; the next opening copies it if this does not.
+        let _ = self
+            .connection
+            .wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+    }
+}

@@ -1,0 +1,219 @@
+//! The writer: a batch is a transaction.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Options;
+use super::checkpoint::Checkpoints;
+use super::connection::used_bytes;
+use super::error::Outcome;
+use super::evict::{self, Due, Limits};
+use super::lock::Lock;
+use super::reserve::Reserve;
+use super::settle::{self, Recent};
+use super::state::{State, row_number};
+use super::{messages, transaction};
+use crate::domain::{Message, WallTime};
+use crate::store::{Accepted, Batch, StoreError, Upkeep, WriteStore};
+
+/// The one writer of a store.
+pub struct SqliteStore {
+    pub(super) connection: Connection,
+    pub(super) state: State,
+    pub(super) options: Options,
+    pub(super) log_path: PathBuf,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) reserve: Reserve,
+    pub(super) due: Due,
+    pub(super) recent: Recent,
+    /// Commits since upkeep last looked.
+    pub(super) commits: u32,
+    /// Why it cannot be used any more.
+    failed: Option<StoreError>,
+    _lock: Lock,
+}
+
+/// What a writer is made of.
+pub(super) struct Parts {
+    pub(super) connection: Connection,
+    pub(super) state: State,
+    pub(super) options: Options,
+    pub(super) log_path: PathBuf,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) reserve: Reserve,
+    pub(super) lock: Lock,
+    pub(super) now: WallTime,
+}
+
+impl SqliteStore {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            connection: parts.connection,
+            state: parts.state,
+            options: parts.options,
+            log_path: parts.log_path,
+            checkpoints: parts.checkpoints,
+            reserve: parts.reserve,
+            due: Due::new(parts.now),
+            recent: Recent::default(),
+            commits: 0,
+            failed: None,
+            _lock: parts.lock,
+        }
+    }
+
+    /// Runs `work` in a transaction, with the state that it changes. When it fails, the state in
+    /// memory is the one before, as is the one on disk; unless that is not known, which is the end.
+    pub(super) fn change(
+        &mut self,
+        work: impl FnOnce(&Connection, &mut State, &mut Recent) -> Outcome<()>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state;
+        let done = transaction::run(&self.connection, || {
+            work(&self.connection, &mut state, &mut self.recent)?;
+            state.save(&self.connection)
+        });
+        match done {
+            Ok(()) => {
+                self.state = state;
+                Ok(())
+            }
+            Err(failure) => Err(self.fail(failure.into())),
+        }
+    }
+
+    /// Remembers an error after which nothing goes on.
+    pub(super) fn fail(&mut self, error: StoreError) -> StoreError {
+        if error != StoreError::Full {
+            self.failed = Some(error.clone());
+        }
+        error
+    }
+
+    pub(super) fn usable(&self) -> Result<(), StoreError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Bytes in use on disk, the log included.
+    pub(super) fn used_bytes(&self) -> Outcome<u64> {
+        let log = std::fs::metadata(&self.log_path).map_or(0, |metadata| metadata.len());
+        Ok(used_bytes(&self.connection)? + log)
+    }
+
+    /// Whether new messages still fit into the budget. The history makes way before they do not.
+    fn has_room(&mut self, accepted: &[Accepted]) -> Result<bool, StoreError> {
+        let used = match self.used_bytes() {
+            Ok(used) => used,
+            Err(failure) => return Err(self.fail(failure.into())),
+        };
+        self.due.squeezed = self.is_squeezed(used);
+        let more: usize = accepted.iter().map(|one| content_bytes(&one.message)).sum();
+        Ok(used + more as u64 + self.options.reserve_bytes <= self.options.store_bytes_max)
+    }
+
+    /// Whether so much is used that history must make way.
+    pub(super) fn is_squeezed(&self, used_bytes: u64) -> bool {
+        used_bytes > self.options.store_bytes_max / 8 * 7
+    }
+
+    fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let limits = Limits::new(&self.options, &self.due);
+        self.change(|connection, state, recent| {
+            for accepted in batch.accepted {
+                accept(connection, state, recent, accepted)?;
+            }
+            settle::settle(connection, state, recent, batch.settled)?;
+            settle::note(connection, state, recent, batch.noted)?;
+            state.handed_to = state.handed_to.max(batch.handed_to);
+            // At twice the pace at which it grows, the history gets back to its size.
+            if limits.want(state) {
+                evict::some(connection, state, &limits, 2 * batch.settled.len())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Bytes that a message takes on disk, roughly and rather too many.
+fn content_bytes(message: &Message) -> usize {
+    message.footprint_bytes()
+}
+
+fn accept(
+    connection: &Connection,
+    state: &mut State,
+    recent: &mut Recent,
+    accepted: &Accepted,
+) -> Outcome<()> {
+    let id = accepted.message.id;
+    // Whatever comes behind the last one is new, which is every message but those of a batch that is
+    // given a second time.
+    if state.last_row.is_some_and(|last| id.row() <= last) {
+        let settled = "SELECT 1 FROM settled WHERE row = ?1";
+        let settled = connection
+            .prepare_cached(settled)?
+            .query_row([row_number(id.row())], |_| Ok(()))
+            .optional()?;
+        if settled.is_some() || settle::is_pending(connection, state, recent, id)? {
+            return Ok(());
+        }
+    } else {
+        recent.push(id.row(), accepted.partition);
+    }
+    messages::insert(connection, accepted)?;
+    state.last_row = state.last_row.max(Some(id.row()));
+    let facts = &mut state.pending[usize::from(accepted.partition)];
+    facts.messages += 1;
+    facts.bytes += accepted.message.footprint_bytes() as u64;
+    Ok(())
+}
+
+impl WriteStore for SqliteStore {
+    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.usable()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let partitions = self.options.partitions;
+        if batch.accepted.iter().any(|one| one.partition >= partitions) {
+            let error = format!("a message was given a partition beyond {partitions}");
+            return Err(self.fail(StoreError::Fatal(error)));
+        }
+        if !batch.accepted.is_empty() && !self.has_room(batch.accepted)? {
+            return Err(StoreError::Full);
+        }
+        self.commits = self.commits.saturating_add(1);
+        match self.keep(batch) {
+            Err(StoreError::Full) if batch.accepted.is_empty() && self.reserve.release() => {
+                self.keep(batch)
+            }
+            kept => kept,
+        }
+    }
+
+    fn upkeep(&mut self, now: WallTime) -> Result<Upkeep, StoreError> {
+        self.usable()?;
+        self.look_after(now)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.usable()?;
+        let finish = |_: &Connection, state: &mut State, _: &mut Recent| {
+            state.clean = true;
+            state.handed_to = None;
+            Ok(())
+        };
+        match self.change(finish) {
+            Err(StoreError::Full) if self.reserve.release() => self.change(finish)?,
+            done => done?,
+        }
+        self.failed = Some(StoreError::Fatal("the store was closed".into()));
+        self.finish_log();
+        Ok(())
+    }
+
+    fn survives_restart(&self) -> bool {
+        true
+    }
+}
