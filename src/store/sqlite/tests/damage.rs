@@ -71,7 +71,6 @@ fn a_flipped_bit_is_noticed_before_anything_is_made_of_it() {
     let mut flips = 0;
     for at in (16..whole).step_by(997) {
         let mut bench = closed();
-        let before = fs::read(bench.path()).expect("read");
         flip(bench.path(), at);
         if bench.open().is_err() {
             noticed += 1;
@@ -83,12 +82,7 @@ fn a_flipped_bit_is_noticed_before_anything_is_made_of_it() {
                 .skip(100)
                 .map(|one| one.message)
                 .collect();
-            assert_eq!(
-                all,
-                expected,
-                "byte {at} was {}",
-                before[usize::try_from(at).unwrap()]
-            );
+            assert_eq!(all, expected, "byte {at}");
         }
         flips += 1;
     }

@@ -56,7 +56,8 @@ fn a_backup_is_a_whole_store_of_one_moment() {
         (18, 1, 1)
     );
     assert_eq!(before.pending_messages(), 28);
-    let opened = super::super::SqliteStore::open(&copy, &bench.options, Default::default());
+    let opened =
+        super::super::SqliteStore::open(&copy, &bench.options, crate::domain::WallTime::default());
     let opened = opened.expect("open");
     let id = accepted(1)[0].message.id;
     assert!(matches!(opened.reader.get(id), Ok(Lookup::Found(_))));
