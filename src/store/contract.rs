@@ -15,7 +15,9 @@ use proptest::sample::Index;
 
 use crate::domain::{Reason, ReasonCode, Status, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Accepted, Batch, Lookup, Note, ReadStore, Recovered, Settlement, WriteStore};
+use crate::store::{
+    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Recovered, Settlement, WriteStore,
+};
 use model::Model;
 
 /// A store under test.
@@ -213,7 +215,7 @@ fn ending(message: &crate::domain::Message, kind: u8) -> Settlement {
 fn compare_facts(subject: &dyn Subject, model: &Model) {
     let facts = subject.reader().facts().expect("facts");
     let mut pending = facts.pending.clone();
-    pending.resize(usize::from(PARTITIONS_MAX), Default::default());
+    pending.resize(usize::from(PARTITIONS_MAX), PartitionFacts::default());
     assert_eq!(pending, model.partitions());
     assert_eq!(facts.oldest_pending, model.oldest_pending());
     assert_eq!(facts.last_row, model.last_row());

@@ -11,8 +11,10 @@ static TABLES: [[u32; 256]; 8] = tables();
 const fn tables() -> [[u32; 256]; 8] {
     let mut tables = [[0; 256]; 8];
     let mut byte = 0;
+    let mut start = 0_u32;
     while byte < 256 {
-        let mut crc = byte as u32;
+        let mut crc = start;
+        start += 1;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 1 == 1 {
@@ -73,11 +75,11 @@ impl Checksum {
         let (words, rest) = bytes.as_chunks::<8>();
         let mut crc = self.0;
         for word in words {
-            let [a, b, c, d, e, f, g, h] = *word;
-            let [i, j, k, l] = (crc ^ u32::from_le_bytes([a, b, c, d])).to_le_bytes();
-            let at = |table: usize, byte: u8| TABLES[table][usize::from(byte)];
-            crc = at(7, i) ^ at(6, j) ^ at(5, k) ^ at(4, l);
-            crc ^= at(3, e) ^ at(2, f) ^ at(1, g) ^ at(0, h);
+            let word = u64::from_le_bytes(*word) ^ u64::from(crc);
+            crc = 0;
+            for (table, byte) in TABLES.iter().rev().zip(word.to_le_bytes()) {
+                crc ^= table[usize::from(byte)];
+            }
         }
         for byte in rest {
             crc = crc >> 8 ^ TABLES[0][usize::from(crc.to_le_bytes()[0] ^ byte)];

@@ -37,7 +37,7 @@ pub(super) fn insert(connection: &Connection, accepted: &Accepted) -> Outcome<()
         key(accepted.partition, id.row()),
         id.random().cast_signed(),
         checksum(*id, *accepted_at, draft, properties.as_deref()),
-        accepted.message.footprint_bytes() as u64 as i64,
+        (accepted.message.footprint_bytes() as u64).cast_signed(),
         accepted_at.unix_ms().cast_signed(),
         draft.mandatory,
         draft.exchange,

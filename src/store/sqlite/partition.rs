@@ -15,7 +15,7 @@ use super::transaction;
 use crate::domain::RowId;
 
 /// Messages in one transaction.
-const SLICE: usize = 1000;
+const SLICE: i64 = 1000;
 
 /// Moves every pending message to its partition.
 pub(super) fn spread(connection: &Connection, state: &mut State, options: &Options) -> Outcome<()> {
@@ -58,7 +58,7 @@ fn slice(
     let mut looked_at = None;
     {
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![first, last, SLICE as u64 as i64])?;
+        let mut rows = statement.query(params![first, last, SLICE])?;
         while let Some(row) = rows.next()? {
             let message = recovered(row)?.message;
             looked_at = Some(message.id.row());

@@ -114,16 +114,20 @@ fn get(connection: &Connection, id: MessageId) -> Outcome<Lookup> {
         Some(record) => Some(record),
         None => awaiting(connection, id.row())?,
     };
-    Ok(match found {
-        Some(record) if record.id == id => Lookup::Found(Box::new(record)),
-        Some(_) => Lookup::NotFound,
-        None if State::load(connection)?
-            .horizon
-            .is_some_and(|row| id.row() <= row) =>
-        {
-            Lookup::Expired
-        }
-        None => Lookup::NotFound,
+    if let Some(record) = found {
+        let same = record.id == id;
+        return Ok(if same {
+            Lookup::Found(Box::new(record))
+        } else {
+            Lookup::NotFound
+        });
+    }
+    let horizon = State::load(connection)?.horizon;
+    let gone = horizon.is_some_and(|horizon| id.row() <= horizon);
+    Ok(if gone {
+        Lookup::Expired
+    } else {
+        Lookup::NotFound
     })
 }
 

@@ -46,15 +46,12 @@ impl Reserve {
         if self.there || self.bytes == 0 {
             return;
         }
-        self.there = match self.fill() {
-            Ok(()) => true,
-            Err(_) => {
-                // Without a reserve the gateway is less comfortable when the disk fills up, and
-                // nothing else.
-                let _ = fs::remove_file(&self.path);
-                false
-            }
-        };
+        self.there = self.fill().is_ok();
+        if !self.there {
+            // Without a reserve the gateway is less comfortable when the disk fills up, and nothing
+            // else.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     fn fill(&self) -> io::Result<()> {

@@ -28,10 +28,10 @@ pub(super) const APPLICATION_ID: i64 = 0x616d_7170;
 
 /// Each step leads from the version of its index to the next one. Steps are never changed once
 /// released: files exist that were made by them.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1];
 
 /// The version that this gateway writes (`PRAGMA user_version`).
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+pub(super) const VERSION: i64 = (MIGRATIONS.len() as u64).cast_signed();
 
 const VERSION_1: &str = "
 CREATE TABLE pending (
@@ -130,7 +130,7 @@ pub(super) fn version(connection: &Connection) -> Outcome<i64> {
 
 /// Brings the tables to [`VERSION`], each step in a transaction of its own.
 pub(super) fn migrate(connection: &Connection) -> Outcome<()> {
-    migrate_by(connection, &MIGRATIONS)
+    migrate_by(connection, MIGRATIONS)
 }
 
 fn migrate_by(connection: &Connection, steps: &[&str]) -> Outcome<()> {

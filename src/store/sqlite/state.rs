@@ -169,7 +169,7 @@ pub(super) fn key(partition: u8, row: RowId) -> i64 {
 pub(super) fn keys(partition: u8, after: Option<RowId>) -> (i64, i64) {
     let start = u64::from(partition) << 60;
     let first = after.map_or(start, |row| start + row.get() + 1);
-    (first.cast_signed(), (start | (1 << 60) - 1).cast_signed())
+    (first.cast_signed(), (start | ((1 << 60) - 1)).cast_signed())
 }
 
 /// The partition in a key.

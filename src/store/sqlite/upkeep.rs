@@ -56,9 +56,8 @@ impl SqliteStore {
         self.due.vacuum |= looks;
         if idle && self.due.vacuum {
             self.due.vacuum = self.vacuum()?;
-            return Ok(self.due.vacuum);
         }
-        Ok(false)
+        Ok(self.due.vacuum)
     }
 
     fn look_for_aged(&mut self, now: WallTime) -> Result<(), StoreError> {

@@ -23,8 +23,8 @@ pub const NAME: &str = "faulty";
 /// What shall go wrong with one database, its log and other files beside it included.
 #[derive(Default)]
 pub struct Faults {
-    /// Every write fails as on a full disk.
-    full: AtomicBool,
+    /// Writes until the disk is full; negative: never.
+    room_left: AtomicI64,
     /// While this file exists, writes fail as on a full disk.
     full_while: Mutex<Option<PathBuf>>,
     /// Writes until one fails with EIO, and all that follow; negative: never.
@@ -63,16 +63,16 @@ pub fn watch(path: &Path) -> Arc<Faults> {
 impl Faults {
     /// Everything works again.
     pub fn heal(&self) {
-        self.full.store(false, Ordering::SeqCst);
+        self.room_left.store(-1, Ordering::SeqCst);
         *lock(&self.full_while) = None;
         self.writes_left.store(-1, Ordering::SeqCst);
         self.syncs_left.store(-1, Ordering::SeqCst);
         self.dead.store(false, Ordering::SeqCst);
     }
 
-    /// The disk is full from now on.
-    pub fn fill_disk(&self) {
-        self.full.store(true, Ordering::SeqCst);
+    /// After so many more writes the disk is full.
+    pub fn fill_disk_after(&self, writes: i64) {
+        self.room_left.store(writes, Ordering::SeqCst);
     }
 
     /// The disk is full for as long as there is a file at `path`.
@@ -119,7 +119,7 @@ impl Faults {
     }
 
     fn is_full(&self) -> bool {
-        self.full.load(Ordering::SeqCst)
+        Self::is_spent(&self.room_left)
             || lock(&self.full_while).as_ref().is_some_and(|path| path.exists())
     }
 

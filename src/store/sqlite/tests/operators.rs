@@ -1,1 +1,107 @@
-//! To come.
+//! What operators ask, while a gateway has the store open.
+
+use super::super::operate;
+use super::{Bench, options};
+use crate::domain::Status;
+use crate::store::contract::samples::{accepted, accepting, settlement, settling};
+use crate::store::{Lookup, ReadStore, WriteStore};
+
+fn bench() -> Bench {
+    // The default VFS, which operators use.
+    let mut bench = Bench::new(super::Options {
+        vfs: None,
+        ..options(2)
+    });
+    let all = accepted(20);
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let settled = [
+        settlement(all[0].message.id, Status::Confirmed, 1),
+        settlement(all[1].message.id, Status::Failed, 1),
+    ];
+    bench.store().commit(&settling(&settled)).expect("commit");
+    bench
+}
+
+#[test]
+fn info_and_check_and_list_work_beside_a_running_gateway() {
+    let mut bench = bench();
+    let info = operate::info(bench.path()).expect("info");
+    assert_eq!(info.facts, bench.reader().facts().expect("facts"));
+    assert_eq!((info.schema_version, info.closed), (1, false));
+    assert_eq!(
+        operate::check(bench.path()).expect("check"),
+        Vec::<String>::new()
+    );
+    let listed = operate::list_pending(bench.path(), 0, None, 5).expect("list");
+    assert_eq!(listed, bench.pending()[..5]);
+    bench.close();
+    assert!(operate::info(bench.path()).expect("info").closed);
+}
+
+#[test]
+fn a_backup_is_a_whole_store_of_one_moment() {
+    let mut bench = bench();
+    let copy = bench.beside(".copy");
+    operate::backup(bench.path(), &copy).expect("backup");
+    let more: Vec<_> = accepted(30).into_iter().skip(20).collect();
+    bench
+        .store()
+        .commit(&accepting(&more))
+        .expect("the gateway goes on");
+    assert_eq!(operate::check(&copy).expect("check"), Vec::<String>::new());
+    let before = bench.reader().facts().expect("facts");
+    let facts = operate::info(&copy).expect("info").facts;
+    assert_eq!(
+        (facts.pending_messages(), facts.confirmed, facts.failed),
+        (18, 1, 1)
+    );
+    assert_eq!(before.pending_messages(), 28);
+    let opened =
+        super::super::SqliteStore::open(&copy, &bench.options, crate::domain::WallTime::default());
+    let opened = opened.expect("open");
+    let id = accepted(1)[0].message.id;
+    assert!(matches!(opened.reader.get(id), Ok(Lookup::Found(_))));
+    let again = operate::backup(bench.path(), &copy);
+    assert!(again.is_err(), "a backup overwrites nothing");
+}
+
+#[test]
+fn check_tells_what_does_not_fit_together() {
+    let bench = bench();
+    let other = rusqlite::Connection::open(bench.path()).expect("open");
+    other
+        .execute_batch(
+            "UPDATE pending SET routing_key = 'altered' WHERE key = 5;
+             DELETE FROM settled WHERE status = 3;
+             INSERT INTO notes VALUES (999, 1);",
+        )
+        .expect("alter");
+    let problems = operate::check(bench.path()).expect("check").join("\n");
+    for part in [
+        "checksum",
+        "failed: the counter says 1",
+        "payloads without",
+        "not pending",
+    ] {
+        assert!(problems.contains(part), "{part} is missing in:\n{problems}");
+    }
+}
+
+#[test]
+fn a_query_with_sqlite3_reads_plain_columns() {
+    let bench = bench();
+    let other = rusqlite::Connection::open_with_flags(
+        bench.path(),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    );
+    let other = other.expect("open");
+    let pending = "SELECT count(*) FROM pending_messages WHERE exchange = 'log.exchange'";
+    let pending: i64 = other
+        .query_row(pending, [], |row| row.get(0))
+        .expect("a row");
+    let failed = "SELECT count(*) FROM settled_messages WHERE status = 'failed'";
+    let failed: i64 = other
+        .query_row(failed, [], |row| row.get(0))
+        .expect("a row");
+    assert_eq!((pending, failed), (18, 1));
+}
