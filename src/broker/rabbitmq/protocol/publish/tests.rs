@@ -7,7 +7,11 @@ use proptest::prelude::*;
 
 use super::super::fixtures::{cases, handover, id, message, whole};
 use super::*;
-use crate::domain::{DeliveryMode, Draft, Message, headers};
+use crate::domain::{Draft, Message, headers};
+
+mod any;
+
+use any::{any_handover, any_table, any_value};
 
 fn bytes_of(outbox: &Outbox) -> Vec<u8> {
     let mut slices = vec![std::io::IoSlice::new(&[]); 4096];
@@ -143,88 +147,6 @@ fn properties_of(handover: &Handover) -> basic::AMQPProperties {
     properties
 }
 
-fn any_name() -> impl Strategy<Value = Box<str>> {
-    prop_oneof![
-        4 => "[a-zä.]{0,12}",
-        1 => Just("n".repeat(255)),
-        1 => Just("ä".repeat(127)),
-    ]
-    .prop_map(Into::into)
-}
-
-fn any_table(values: impl Strategy<Value = HeaderValue>) -> impl Strategy<Value = Table> {
-    prop::collection::btree_map(any_name(), values, 0..5)
-        .prop_map(|table| table.into_iter().collect())
-}
-
-fn any_value() -> impl Strategy<Value = HeaderValue> {
-    let leaf = prop_oneof![
-        any::<bool>().prop_map(HeaderValue::Bool),
-        any::<i64>().prop_map(HeaderValue::Int),
-        prop::num::f64::NORMAL.prop_map(HeaderValue::Double),
-        Just(HeaderValue::Double(-0.0)),
-        ".{0,300}".prop_map(|text| HeaderValue::Text(text.into())),
-        Just(HeaderValue::Null),
-    ];
-    leaf.prop_recursive(4, 24, 5, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(HeaderValue::Array),
-            any_table(inner).prop_map(HeaderValue::Table),
-        ]
-    })
-}
-
-prop_compose! {
-    fn any_properties()(
-        texts in prop::collection::vec(prop::option::of(any_name()), 9),
-        headers in any_table(any_value()),
-        transient in any::<bool>(),
-        priority in any::<Option<u8>>(),
-        timestamp in any::<Option<u64>>(),
-    ) -> Properties {
-        let mut texts = texts.into_iter();
-        let mut text = || texts.next().flatten();
-        Properties {
-            content_type: text(),
-            content_encoding: text(),
-            headers,
-            delivery_mode: if transient { DeliveryMode::Transient } else { DeliveryMode::Persistent },
-            priority,
-            correlation_id: text(),
-            reply_to: text(),
-            expiration: text(),
-            message_id: text(),
-            timestamp,
-            kind: text(),
-            user_id: text(),
-            app_id: text(),
-        }
-    }
-}
-
-prop_compose! {
-    fn any_handover()(
-        number in 0_u64..1 << 60,
-        exchange in any_name(),
-        routing_key in any_name(),
-        mandatory in any::<bool>(),
-        properties in any_properties(),
-        size in prop_oneof![0_usize..20_000, Just(4088), Just(131_064), 131_000_usize..300_000],
-        duplicate_possible in any::<bool>(),
-    ) -> Handover {
-        let payload: Vec<u8> = (0..=u8::MAX).cycle().take(size).collect();
-        let draft = Draft {
-            exchange,
-            routing_key,
-            mandatory,
-            ordering_key: Some("kept to ourselves".into()),
-            properties,
-            payload: payload.into(),
-        };
-        Handover { message: whole(number, draft), duplicate_possible }
-    }
-}
-
 proptest! {
     #![proptest_config(cases(128))]
 
@@ -332,7 +254,7 @@ fn with_headers(headers: Table) -> Arc<Message> {
     })
 }
 
-/// An outbox that holds bytes already, and what they are after `handover` could not be encoded.
+/// Why `handover` cannot be encoded. The outbox, which holds bytes already, is left as it was.
 fn refused(handover: &Handover, frame_max: usize) -> Unencodable {
     let mut outbox = Outbox::default();
     outbox.push(vec![1; 20_000].into());

@@ -56,6 +56,11 @@ impl Reader {
         self.begun.is_none()
     }
 
+    /// Whether something is begun, as far as one can see.
+    pub(super) fn is_half_way(&self) -> bool {
+        self.begun.is_some() || !self.bytes.is_empty()
+    }
+
     pub(super) fn next(&mut self) -> Option<Said> {
         loop {
             let length = whole_frame(&self.bytes)?;

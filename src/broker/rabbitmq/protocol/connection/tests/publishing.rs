@@ -28,6 +28,24 @@ fn a_return_and_the_confirms_of_others_between_are_told_apart() {
 }
 
 #[test]
+fn bulk_confirms_speak_of_everything_before_them() {
+    for (exchange, expected) in [("good", Outcome::Confirmed), ("nacked", Outcome::Nacked)] {
+        let mut wire = Wire::opened();
+        for number in 1..=4 {
+            assert!(wire.submit(&message(number, exchange, 10)));
+        }
+        wire.pump();
+        wire.broker.settle(|_| 1, false);
+        wire.broker.settle(|_| 1, true);
+        wire.pump();
+        for number in 1..=3 {
+            assert_eq!(outcome(&wire, number), &expected);
+        }
+        assert_eq!(wire.open.len(), 1);
+    }
+}
+
+#[test]
 fn returned_bodies_of_no_bytes_and_of_many_frames_are_stepped_over() {
     for size in [0, 1, 4096, 4097, 100_000] {
         let mut wire = Wire::opened();

@@ -39,6 +39,8 @@ pub(super) struct Wire {
     /// Reads along what the client writes.
     tap: Reader,
     written: BTreeSet<RowId>,
+    /// What is unsent and may be finished all the same, since it was begun.
+    half_written: Option<RowId>,
     /// Bytes that the client has heard before its end.
     pub(super) heard: u64,
     /// The client closes by its own will, now or soon.
@@ -62,6 +64,7 @@ impl Wire {
             down: VecDeque::new(),
             tap: Reader::default(),
             written: BTreeSet::new(),
+            half_written: None,
             heard: 0,
             closing: false,
             open: BTreeMap::new(),
@@ -128,7 +131,13 @@ impl Wire {
         self.tap.push(&taken);
         while let Some(said) = self.tap.next() {
             if let Said::Message(message) = said {
-                self.written.insert(message.row());
+                let row = message.row();
+                let unsent = self.outcomes.get(&row) == Some(&Outcome::Unsent);
+                assert!(
+                    !unsent || self.half_written == Some(row),
+                    "{row:?} is unsent"
+                );
+                self.written.insert(row);
             }
         }
         self.up.extend(&taken);
@@ -197,6 +206,7 @@ impl Wire {
         let events = std::mem::take(self.connection.events());
         let mut in_doubt = 0;
         let mut refused = false;
+        let mut half_way = self.tap.is_half_way();
         for event in events {
             let LaneEvent::Ended(row, outcome) = event else {
                 self.others.push(event);
@@ -205,7 +215,12 @@ impl Wire {
             assert!(self.open.remove(&row).is_some(), "{row:?} ended twice");
             let written = self.written.contains(&row);
             match &outcome {
-                Outcome::Unsent => assert!(!written, "{row:?} was written"),
+                Outcome::Unsent => {
+                    assert!(!written, "{row:?} was written");
+                    if std::mem::take(&mut half_way) {
+                        self.half_written = Some(row);
+                    }
+                }
                 Outcome::Unknown if self.closing => in_doubt += 1,
                 Outcome::Unknown | Outcome::Suspect(_) | Outcome::Refused { .. } => {
                     in_doubt += 1;
