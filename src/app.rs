@@ -1,20 +1,23 @@
 //! The one place where the parts are put together, in the order in which they start; they stop the
 //! other way round.
 
+mod storage;
+
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::broker::rabbitmq::{Broker, TlsError, Window};
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 use crate::domain::Rules;
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
 use crate::notify::Waiters;
-use crate::relay::dispatch::{self, MemoryBudget};
-use crate::relay::{self, Budget, Relay, Start};
-use crate::store::memory::{HistoryBudget, MemoryStore};
+use crate::relay::Relay;
+use crate::store::ReadStore;
+use crate::store::sqlite::OpenError;
+use storage::Storage;
 
 /// Why the gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,9 @@ pub enum AppError {
     /// The broker cannot be spoken to through TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] OpenError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -60,101 +66,120 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             source,
         })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-
-    let history = HistoryBudget {
-        messages_max: config.limits.history_messages_max,
-        bytes_max: config.limits.history_bytes_max,
-    };
-    let store = MemoryStore::new(history);
     let waiters = Arc::new(Waiters::default());
-    let (relay, writer) = Relay::new(
-        &relay_settings(&config),
-        store.clone(),
-        &Start::default(),
-        waiters.clone(),
-    );
+    let Storage {
+        relay,
+        writer,
+        reader,
+    } = storage::open(&config, &waiters)?;
 
-    let (mut tasks, stop_lanes, stop_http) = (Tasks::default(), Stop::default(), Stop::default());
-    let mut journal = Tasks::default();
-    journal
+    let mut parts = Running::default();
+    parts
+        .journal
         .spawn_thread("journal", move || writer.run())
         .map_err(AppError::System)?;
-    start_lanes(&broker, &relay, &stop_lanes, &mut tasks);
-
-    let rules = Rules {
-        limits: config.limits.clone(),
-        broker_user: config.brokers.user().map(Into::into),
-    };
-    let gateway = Gateway::new(Parts {
-        backend: Arc::new(relay.clone()),
-        store: Arc::new(store),
-        waiters,
-        rules,
-        settings: config.http.clone(),
-        stop: stop_http.watch(),
-    });
-    let mut serving = Tasks::default();
-    serving.spawn("http", http::serve(listener, gateway, stop_http.watch()));
-    tracing::info!(%address, lanes = config.lanes, "listening");
-    if config.allow_anonymous {
-        tracing::warn!("everybody who can connect may publish: AMQPOST_ALLOW_ANONYMOUS is set");
-    }
-    tracing::warn!(
-        "messages are kept in memory only: what is pending is lost when this process ends"
+    let backlog = relay.backlog_reader(Arc::clone(&reader));
+    parts
+        .lanes
+        .spawn_thread("backlog reader", move || backlog.run())
+        .map_err(AppError::System)?;
+    start_lanes(&broker, &relay, &mut parts);
+    let gateway = gateway(&config, &relay, reader, waiters, &parts.stop_http);
+    parts.http.spawn(
+        "http",
+        http::serve(listener, gateway, parts.stop_http.watch()),
     );
+    tracing::info!(%address, lanes = config.lanes, "listening");
+    warn_about(&config);
 
     tokio::select! {
         signal = asked_to_stop() => {
             tracing::info!(signal = signal.map_err(AppError::System)?, "stopping");
         }
-        ended = tasks.ended() => return Err(ended.into()),
-        ended = serving.ended() => return Err(ended.into()),
-        ended = journal.ended() => return Err(ended.into()),
+        ended = parts.ended() => return Err(ended.into()),
     }
-
-    let drain = async {
-        relay.close();
-        stop_http.tell();
-        serving.all_ended().await?;
-        relay.drained().await;
-        Ok::<_, Ended>(())
-    };
-    if let Ok(drained) = timeout(config.shutdown_grace, drain).await {
-        drained?;
-    } else {
-        let pending = relay.health().pending_messages;
-        tracing::warn!(
-            pending,
-            "the grace period is over and messages are still pending"
-        );
-    }
-    stop_lanes.tell();
-    tasks.all_ended().await?;
-    relay.end();
-    journal.all_ended().await?;
+    parts.stop(&config, &relay).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn relay_settings(config: &Config) -> relay::Settings {
-    relay::Settings {
-        lanes: config.lanes,
-        budget: Budget {
-            messages_max: config.limits.pending_messages_max,
-            bytes_max: config.limits.pending_bytes_max,
-        },
-        dispatch: dispatch::Settings {
-            retry: config.retry.clone(),
-            exchange_known: config.exchange_known,
-            memory: MemoryBudget {
-                messages_max: usize::MAX,
-                bytes_max: usize::MAX,
-            },
-        },
+/// The tasks of the process, by the order in which they stop.
+#[derive(Default)]
+struct Running {
+    http: Tasks,
+    stop_http: Stop,
+    lanes: Tasks,
+    stop_lanes: Stop,
+    journal: Tasks,
+}
+
+impl Running {
+    /// Returns when some part has ended, which none should.
+    async fn ended(&mut self) -> Ended {
+        tokio::select! {
+            ended = self.http.ended() => ended,
+            ended = self.lanes.ended() => ended,
+            ended = self.journal.ended() => ended,
+        }
+    }
+
+    async fn stop(mut self, config: &Config, relay: &Relay) -> Result<(), Ended> {
+        let drain = async {
+            relay.close();
+            self.stop_http.tell();
+            self.http.all_ended().await?;
+            relay.drained().await;
+            Ok::<_, Ended>(())
+        };
+        let drained = tokio::select! {
+            drained = timeout(config.shutdown_grace, drain) => drained,
+            // Without its writer nothing drains any more.
+            ended = self.journal.ended() => return Err(ended),
+        };
+        if let Ok(drained) = drained {
+            drained?;
+        } else {
+            tracing::warn!("the grace period is over and messages are still in flight");
+        }
+        self.stop_lanes.tell();
+        relay.stop_reading();
+        self.lanes.all_ended().await?;
+        let pending = relay.health().pending_messages;
+        if pending > 0 {
+            tracing::info!(
+                pending,
+                durable = relay.survives_restart(),
+                "messages are left pending"
+            );
+        }
+        relay.end();
+        self.journal.all_ended().await
     }
 }
 
-fn start_lanes(broker: &Broker, relay: &Relay, stop: &Stop, tasks: &mut Tasks) {
+fn gateway(
+    config: &Config,
+    relay: &Relay,
+    store: Arc<dyn ReadStore>,
+    waiters: Arc<Waiters>,
+    stop: &Stop,
+) -> Gateway {
+    let rules = Rules {
+        limits: config.limits.clone(),
+        broker_user: config.brokers.user().map(Into::into),
+    };
+    Gateway::new(Parts {
+        backend: Arc::new(relay.clone()),
+        store,
+        waiters,
+        rules,
+        settings: config.http.clone(),
+        stop: stop.watch(),
+    })
+}
+
+fn start_lanes(broker: &Broker, relay: &Relay, parts: &mut Running) {
+    let (tasks, stop) = (&mut parts.lanes, &parts.stop_lanes);
     for (number, feed) in (1..).zip(relay.lane_feeds()) {
         let name = format!("lane {number}");
         tasks.spawn(name.clone(), broker.lane(name).run(feed, stop.watch()));
@@ -168,4 +193,13 @@ fn start_lanes(broker: &Broker, relay: &Relay, stop: &Stop, tasks: &mut Tasks) {
         "prober",
         relay.clone().probe(Arc::new(broker.probe()), stop.watch()),
     );
+}
+
+fn warn_about(config: &Config) {
+    if config.allow_anonymous {
+        tracing::warn!("everybody who can connect may publish: AMQPOST_ALLOW_ANONYMOUS is set");
+    }
+    if config.store == StoreUrl::Memory {
+        tracing::warn!("the store is memory: what is pending is lost when this process ends");
+    }
 }

@@ -1,5 +1,7 @@
 //! The command line: reads the configuration and hands over to [`amqpost::app`].
 
+mod store_command;
+
 use std::process::ExitCode;
 
 use amqpost::config::{Cli, Command, Config, LogFormat};
@@ -22,6 +24,10 @@ type Failure = Box<dyn std::error::Error>;
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&amqpost::http::openapi_yaml()?),
+        Command::Store(command) => {
+            let config = Config::load(&cli.file, cli.options)?;
+            store_command::run(&config, &command)
+        }
         Command::Serve => {
             let config = Config::load(&cli.file, cli.options)?;
             start_log(&config)?;

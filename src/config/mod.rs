@@ -5,19 +5,27 @@
 
 mod brokers;
 mod options;
+mod store_url;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 pub use brokers::BrokerUrls;
-pub use options::{Cli, Command, ConfigFile, LogFormat, Options};
+pub use options::{Cli, Command, ConfigFile, LogFormat, Options, StoreCommand};
+pub use store_url::StoreUrl;
 
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
 
 /// The depth of nesting that the recursive parts of the gateway have stack for.
 const JSON_DEPTH_LIMIT: usize = 256;
+
+/// As many partitions as a store has.
+const LANES_LIMIT: usize = 16;
+
+/// Below this, what is set aside for settlements would leave nothing for messages.
+const STORE_BYTES_LEAST: u64 = 64 << 20;
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +34,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The broker's addresses.
     pub brokers: BrokerUrls,
+    /// Where messages are kept.
+    pub store: StoreUrl,
+    /// How long settled messages are kept in a file.
+    pub history_age: Duration,
+    /// Bytes that the store's files may take.
+    pub store_bytes_max: u64,
+    /// Messages of a lane that are in memory when there is a file.
+    pub lane_memory_messages_max: usize,
+    /// Bytes of those messages.
+    pub lane_memory_bytes_max: usize,
     /// Serve everybody who can connect, without keys.
     pub allow_anonymous: bool,
     /// How log lines are written.
@@ -78,12 +96,22 @@ impl Config {
         refuse_what_is_not_there(given, &mut mistakes);
         let allow_anonymous = given.allow_anonymous.unwrap_or(false);
         let listen = listen(given, allow_anonymous, &mut mistakes);
+        let store = StoreUrl::parse(given.store_url.as_deref());
+        let store = store.unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            StoreUrl::Memory
+        });
         let url = given.broker_url.as_deref();
         let url = url.unwrap_or("amqp://guest:guest@127.0.0.1:5672/%2f");
         let brokers = BrokerUrls::parse(url).map_err(|mistake| mistakes.push(mistake));
         let config = brokers.map(|brokers| Self {
             listen,
             brokers,
+            store,
+            history_age: seconds(given.history_seconds, 604_800),
+            store_bytes_max: given.store_bytes_max.unwrap_or(10 << 30),
+            lane_memory_messages_max: given.lane_memory_messages_max.unwrap_or(20_000),
+            lane_memory_bytes_max: given.lane_memory_bytes_max.unwrap_or(32 << 20),
             allow_anonymous,
             log_format: given.log_format.unwrap_or(LogFormat::Human),
             log_filter: given
@@ -114,6 +142,8 @@ impl Config {
         let limits = &self.limits;
         let at_least_one = [
             ("lanes", self.lanes),
+            ("lane_memory_messages_max", self.lane_memory_messages_max),
+            ("lane_memory_bytes_max", self.lane_memory_bytes_max),
             ("window_messages", self.window_messages),
             ("window_bytes", self.window_bytes),
             ("retry_tries_max", self.retry.tries_max as usize),
@@ -139,6 +169,14 @@ impl Config {
         ];
         for (name, _) in at_least_one.iter().filter(|(_, value)| *value == 0) {
             mistakes.push(format!("{name} must be at least 1"));
+        }
+        if self.lanes > LANES_LIMIT {
+            mistakes.push(format!("lanes must be at most {LANES_LIMIT}"));
+        }
+        if self.store_bytes_max < STORE_BYTES_LEAST {
+            mistakes.push(format!(
+                "store_bytes_max must be at least {STORE_BYTES_LEAST}"
+            ));
         }
         if limits.json_depth_max > JSON_DEPTH_LIMIT {
             mistakes.push(format!("json_depth_max must be at most {JSON_DEPTH_LIMIT}"));
@@ -174,14 +212,6 @@ fn refuse_what_is_not_there(given: &Options, mistakes: &mut Vec<String>) {
              nothing: remove it"
                 .to_owned(),
         );
-    }
-    match given.store_url.as_deref() {
-        None | Some("" | "memory:") => {}
-        Some(_) => mistakes.push(
-            "store_url (AMQPOST_STORE_URL) can only be memory: here, since this version keeps \
-             messages in memory only; what is pending does not survive the process"
-                .to_owned(),
-        ),
     }
 }
 

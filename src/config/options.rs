@@ -29,12 +29,35 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(clap::Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve HTTP (the default).
     Serve,
     /// Print openapi.yaml and end.
     Openapi,
+    /// Look after a SQLite store, with the gateway running or not.
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// What to do with a store.
+#[derive(clap::Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum StoreCommand {
+    /// Tell what the store holds.
+    Info,
+    /// Read all of it and tell what is wrong with it; fails if anything is.
+    Check,
+    /// Write a copy of it, as it is at this moment, to a new file.
+    Backup {
+        /// The copy, which must not exist.
+        file: PathBuf,
+    },
+    /// List what is pending, oldest first: id, time, exchange, routing key, bytes.
+    List {
+        /// Messages to list at most.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
 }
 
 /// Where the file is.
@@ -77,7 +100,8 @@ pub struct Options {
         global = true
     )]
     pub(super) broker_url: Option<String>,
-    /// Where messages are kept; this version keeps them in memory only [default: memory:].
+    /// Where messages are kept: sqlite:FILE, or memory: for trials [default:
+    /// sqlite:amqpost-data/amqpost.db].
     #[arg(long, env = "AMQPOST_STORE_URL", hide_env_values = true, global = true)]
     pub(super) store_url: Option<String>,
     /// Keys of callers; not supported by this version yet [default: none].
@@ -153,16 +177,28 @@ pub struct Options {
     /// Seconds that Prefer: wait may wait [default: 60].
     #[arg(long, env = "AMQPOST_WAIT_SECONDS_MAX", global = true)]
     pub(super) wait_seconds_max: Option<u32>,
-    /// Messages that are pending at the same time [default: 1000000].
+    /// Messages that are pending at the same time [default: 10000000].
     #[arg(long, env = "AMQPOST_PENDING_MESSAGES_MAX", global = true)]
     pub(super) pending_messages_max: Option<usize>,
-    /// Bytes of those messages [default: 1073741824].
+    /// Bytes of those messages [default: 8589934592].
     #[arg(long, env = "AMQPOST_PENDING_BYTES_MAX", global = true)]
     pub(super) pending_bytes_max: Option<usize>,
-    /// Settled messages that are kept to be asked about [default: 100000].
+    /// Seconds that settled messages are kept in a file [default: 604800].
+    #[arg(long, env = "AMQPOST_HISTORY_SECONDS", global = true)]
+    pub(super) history_seconds: Option<u32>,
+    /// Bytes that the store's files may take [default: 10737418240].
+    #[arg(long, env = "AMQPOST_STORE_BYTES_MAX", global = true)]
+    pub(super) store_bytes_max: Option<u64>,
+    /// Messages of one lane that are in memory; the others wait in the file [default: 20000].
+    #[arg(long, env = "AMQPOST_LANE_MEMORY_MESSAGES_MAX", global = true)]
+    pub(super) lane_memory_messages_max: Option<usize>,
+    /// Bytes of those messages [default: 33554432].
+    #[arg(long, env = "AMQPOST_LANE_MEMORY_BYTES_MAX", global = true)]
+    pub(super) lane_memory_bytes_max: Option<usize>,
+    /// Settled messages that are kept in memory, without a file [default: 100000].
     #[arg(long, env = "AMQPOST_HISTORY_MESSAGES_MAX", global = true)]
     pub(super) history_messages_max: Option<usize>,
-    /// Bytes of those messages [default: 268435456].
+    /// Bytes of settled messages that are kept; in memory, 256 MiB at most [default: 4294967296].
     #[arg(long, env = "AMQPOST_HISTORY_BYTES_MAX", global = true)]
     pub(super) history_bytes_max: Option<usize>,
 }
@@ -209,6 +245,12 @@ impl Options {
             wait_seconds_max: self.wait_seconds_max.or(weaker.wait_seconds_max),
             pending_messages_max: self.pending_messages_max.or(weaker.pending_messages_max),
             pending_bytes_max: self.pending_bytes_max.or(weaker.pending_bytes_max),
+            history_seconds: self.history_seconds.or(weaker.history_seconds),
+            store_bytes_max: self.store_bytes_max.or(weaker.store_bytes_max),
+            lane_memory_messages_max: self
+                .lane_memory_messages_max
+                .or(weaker.lane_memory_messages_max),
+            lane_memory_bytes_max: self.lane_memory_bytes_max.or(weaker.lane_memory_bytes_max),
             history_messages_max: self.history_messages_max.or(weaker.history_messages_max),
             history_bytes_max: self.history_bytes_max.or(weaker.history_bytes_max),
         }

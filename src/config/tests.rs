@@ -148,10 +148,15 @@ fn a_file_that_is_not_there_is_a_mistake() {
 #[test]
 fn what_is_not_supported_yet_is_refused() {
     assert!(mistakes(&["--api-keys", "a:b"])[0].contains("AMQPOST_API_KEYS"));
-    for store in ["sqlite:x.db", "postgres://h/db", "memory"] {
-        assert!(mistakes(&["--store-url", store])[0].contains("in memory only"));
-    }
+    assert!(mistakes(&["--store-url", "postgres://h/db"])[0].contains("sqlite:FILE"));
     assert!(with(&["--store-url", "memory:", "--api-keys", ""]).is_ok());
+}
+
+#[test]
+fn a_store_has_room_for_few_lanes_and_is_not_tiny() {
+    assert!(with(&["--lanes", "16"]).is_ok());
+    assert!(mistakes(&["--lanes", "17"])[0].contains("at most 16"));
+    assert!(mistakes(&["--store-bytes-max", "1000"])[0].contains("store_bytes_max"));
 }
 
 #[test]

@@ -24,6 +24,12 @@ impl RowId {
         self.0
     }
 
+    /// The time of acceptance, or shortly after it where ids borrowed from the future.
+    #[must_use]
+    pub fn time(self) -> WallTime {
+        WallTime::from_unix_ms(self.0 >> COUNTER_BITS)
+    }
+
     /// From a stored number; the bits above the 60th are dropped.
     #[must_use]
     pub fn from_stored(row: u64) -> Self {

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of the messages that are pending at the same time, as accounted by
     /// [`super::Message::footprint_bytes`].
     pub pending_bytes_max: usize,
-    /// Messages with a final status that are kept to be asked about.
+    /// Messages with a final status that a store in memory keeps to be asked about.
     pub history_messages_max: usize,
     /// Bytes of those messages, as accounted by [`super::Message::footprint_bytes`].
     pub history_bytes_max: usize,
@@ -35,10 +35,10 @@ impl Default for Limits {
             headers_bytes_max: 64 << 10,
             json_depth_max: 128,
             wait_seconds_max: 60,
-            pending_messages_max: 1_000_000,
-            pending_bytes_max: 1 << 30,
+            pending_messages_max: 10_000_000,
+            pending_bytes_max: 8 << 30,
             history_messages_max: 100_000,
-            history_bytes_max: 256 << 20,
+            history_bytes_max: 4 << 30,
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn get_message(
     let preferences = Preferences::of(&headers, wait_seconds_max).only_wait();
     let record = match preferences.wait() {
         Some(wait) => wait::look_up_settled(&gateway, id, wait).await?,
-        None => wait::look_up(&gateway, id)?,
+        None => wait::look_up(&gateway, id).await?,
     };
     let progress = match record.outcome {
         None => gateway.backend.progress(&record),

@@ -14,7 +14,7 @@ use crate::domain::{MessageId, RowId};
 use crate::store::{Audience, Settlement};
 
 /// Those who wait for one message: each with a number, and the way to tell it.
-type Waiting = Vec<(u64, oneshot::Sender<()>)>;
+type Waiting = Vec<(u64, oneshot::Sender<Settlement>)>;
 
 /// Everybody who waits, by message.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub struct Waiter {
     all: Arc<Waiters>,
     row: RowId,
     number: u64,
-    told: oneshot::Receiver<()>,
+    told: oneshot::Receiver<Settlement>,
 }
 
 impl Waiters {
@@ -53,10 +53,13 @@ impl Waiters {
 }
 
 impl Waiter {
-    /// Returns when a final status of the message has been committed since [`Waiters::register`].
-    pub async fn settled(&mut self) {
-        // The sender is dropped only after it has told, or together with this waiter.
-        let _ = (&mut self.told).await;
+    /// Returns the first final status of the message that is committed after [`Waiters::register`].
+    pub async fn settled(&mut self) -> Settlement {
+        match (&mut self.told).await {
+            Ok(settlement) => settlement,
+            // The sender is dropped only after it has told, and the news are taken once.
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -98,7 +101,8 @@ impl Audience for Waiters {
             };
             self.count.fetch_sub(told.len(), Ordering::SeqCst);
             for (_, tell) in told {
-                let _ = tell.send(());
+                // Whoever has left no longer needs the news.
+                let _ = tell.send(settlement.clone());
             }
         }
     }
@@ -128,8 +132,8 @@ mod tests {
         let mut second = waiters.register(RowId::from_stored(1));
         let other = waiters.register(RowId::from_stored(2));
         waiters.settled(&[settlement(1)]);
-        first.settled().await;
-        second.settled().await;
+        assert_eq!(first.settled().await, settlement(1));
+        assert_eq!(second.settled().await, settlement(1));
         assert_eq!(waiters.count.load(Ordering::SeqCst), 1);
         drop(other);
         assert_eq!(waiters.count.load(Ordering::SeqCst), 0);

@@ -58,10 +58,17 @@ struct Queue {
     pending_bytes: usize,
     /// `settled` is to be written at once.
     urgent: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Accepting,
     /// Nothing is accepted any more.
-    closed: bool,
-    /// The writer ends when it has written everything.
-    ended: bool,
+    Closed,
+    /// And the writer ends when it has written everything.
+    Ending,
 }
 
 type Reply = oneshot::Sender<Result<(), AcceptError>>;
@@ -127,7 +134,7 @@ impl Journal {
         let (reply, committed) = oneshot::channel();
         let message = {
             let mut queue = self.queue.lock();
-            if queue.closed {
+            if queue.phase != Phase::Accepting {
                 return Err(AcceptError::Stopping);
             }
             let accepted_at = clock::wall();
@@ -185,20 +192,22 @@ impl Journal {
 
     /// Accepts nothing any more.
     pub(super) fn close(&self) {
-        self.queue.lock().closed = true;
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Accepting {
+            queue.phase = Phase::Closed;
+        }
     }
 
     /// Lets the writer end once everything is written, `doubts` about pending messages included.
     pub(super) fn end(&self, doubts: Vec<Note>) {
         let mut queue = self.queue.lock();
         queue.noted = doubts;
-        queue.closed = true;
-        queue.ended = true;
+        queue.phase = Phase::Ending;
         self.work.notify_one();
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.queue.lock().closed
+        self.queue.lock().phase != Phase::Accepting
     }
 
     pub(super) fn pending_messages(&self) -> usize {
@@ -219,7 +228,7 @@ impl Journal {
             .write_until_end(store, lanes)
             .and_then(|()| store.close());
         let mut queue = self.queue.lock();
-        queue.closed = true;
+        queue.phase = Phase::Ending;
         // Dropping the replies tells everybody who still waits that the outcome is unknown.
         queue.replies.clear();
         written
@@ -260,8 +269,9 @@ impl Journal {
     fn wait(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, upkeep_due: Instant) -> Work {
         loop {
             let now = clock::monotonic();
+            let ending = queue.phase == Phase::Ending;
             let settled_due = queue.settled_since.map(|since| since + self.settled_wait);
-            let settled = queue.urgent || queue.ended || settled_due.is_some_and(|due| due <= now);
+            let settled = queue.urgent || ending || settled_due.is_some_and(|due| due <= now);
             if !queue.accepted.is_empty()
                 || queue.gate_wanted
                 || !queue.noted.is_empty()
@@ -269,7 +279,7 @@ impl Journal {
             {
                 return Work::Commit;
             }
-            if queue.ended {
+            if ending {
                 return Work::End;
             }
             if upkeep_due <= now {

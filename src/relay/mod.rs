@@ -243,6 +243,12 @@ impl Relay {
         prober::run(self.lanes, probe, stop).await;
     }
 
+    /// Whether what is pending is there again after a restart.
+    #[must_use]
+    pub fn survives_restart(&self) -> bool {
+        self.survives_restart
+    }
+
     /// Accepts nothing any more. Messages go on being published.
     pub fn close(&self) {
         self.journal.close();

@@ -131,8 +131,13 @@ impl Stack {
         if let Some(outcome) = self.record(id).outcome {
             return outcome;
         }
-        wait::within("a final status", wait::SOON * 2, waiter.settled()).await;
-        self.record(id).outcome.expect("told after the commit")
+        let told = wait::within("a final status", wait::SOON * 2, waiter.settled()).await;
+        assert_eq!(
+            self.record(id).outcome,
+            Some(told.clone()),
+            "told after the commit"
+        );
+        told
     }
 
     /// Returns when nothing is pending any more.

@@ -35,6 +35,8 @@ pub use outcomes::Ends;
 
 /// Places looked at in one pull, so that a long row of held messages delays nobody.
 const LOOKED_AT_MAX: usize = 4096;
+/// A message that was alone so often when the broker failed is given up.
+const STRIKES_MAX: u8 = 3;
 /// Exchanges that are remembered before those whose time is over are dropped.
 const KNOWN_EXCHANGES_MAX: usize = 4096;
 
@@ -79,6 +81,8 @@ struct Entry {
     due: Option<Instant>,
     /// To be tried alone.
     suspect: bool,
+    /// How often the broker closed on it, without a reason that must be its own, while it was alone.
+    strikes: u8,
     /// Its outcome shall renew what is known of its exchange.
     renews: bool,
 }
@@ -274,6 +278,7 @@ impl Dispatch {
             reason: None,
             due: None,
             suspect: false,
+            strikes: 0,
             renews: false,
         };
         self.next_place += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dispatch, KNOWN_EXCHANGES_MAX, Link, Moment};
+use super::{Dispatch, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX};
 use crate::broker::{LaneEvent, Outcome, Presence};
 use crate::domain::{Draft, Event, Reason, ReasonCode, RowId};
 use crate::store::Settlement;
@@ -73,9 +73,14 @@ impl Dispatch {
             }
             Outcome::Nacked => self.nacked(row, ends),
             Outcome::Suspect(reason) => {
-                entry.reason = Some(reason);
                 self.known.remove(&entry.message.draft.exchange);
-                self.suspect(row);
+                entry.strikes += u8::from(entry.suspect);
+                if entry.strikes >= STRIKES_MAX {
+                    self.give_up(row, Reason::clone(&reason), ends);
+                } else {
+                    entry.reason = Some(reason);
+                    self.suspect(row);
+                }
             }
             Outcome::Unknown => {
                 let reason = Reason::own(
@@ -144,6 +149,17 @@ impl Dispatch {
         self.backlog.forget(bytes);
         ends.settled.push((settlement, bytes));
         self.let_go(&entry.message.draft, entry.place);
+    }
+
+    /// It is not tried any more.
+    fn give_up(&mut self, row: RowId, reason: Reason, ends: &mut Ends<'_>) {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return;
+        };
+        if let Ok(life) = entry.life.apply(Event::GivenUp) {
+            entry.life = life;
+            self.settle(row, Some(reason), ends);
+        }
     }
 
     /// The message at this place no longer holds its key, if it did.
@@ -228,12 +244,8 @@ impl Dispatch {
             return;
         };
         let Some(pause) = self.settings.retry.pause(entry.life.nacks, (ends.dice)()) else {
-            let tries = entry.life.nacks;
-            if let Ok(life) = entry.life.apply(Event::GivenUp) {
-                entry.life = life;
-                let detail = format!("the broker refused the message {tries} times");
-                self.settle(row, Some(Reason::own(ReasonCode::Nacked, detail)), ends);
-            }
+            let detail = format!("the broker refused the message {} times", entry.life.nacks);
+            self.give_up(row, Reason::own(ReasonCode::Nacked, detail), ends);
             return;
         };
         let reason = Reason::own(

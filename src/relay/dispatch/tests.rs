@@ -5,6 +5,7 @@ mod exchanges;
 mod keys;
 mod model;
 mod nacks;
+mod strikes;
 mod told;
 mod window;
 

@@ -36,6 +36,12 @@ impl Close {
         }
     }
 
+    /// Whether it would be the same the next time: 506 and 541 may be a passing fault of the node.
+    #[must_use]
+    pub fn is_about_the_message(&self) -> bool {
+        self.may_blame_a_message() && !matches!(self.code, 320 | 506 | 541)
+    }
+
     /// As a reason for callers, in the broker's words.
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -98,7 +98,9 @@ impl Ledger {
             .unwrap_or(0)
             .min(self.places.len());
         let is_it = |place: &Place| {
-            place.span.end <= written && place.message.as_ref().is_some_and(|one| one.id == id)
+            place.span.end <= written
+                && place.returned.is_none()
+                && place.message.as_ref().is_some_and(|one| one.id == id)
         };
         let found = (begin..self.places.len())
             .chain(0..begin)
@@ -224,14 +226,15 @@ impl Ledger {
     ///
     /// A message that was not completely written is unsent. One that came back is returned, ack or
     /// no ack: no queue took it. Of the others nothing is known; when the broker closed because of a
-    /// message, it is one after everything that the broker has spoken of.
+    /// message, it is one after everything that the broker has spoken of. Refused is only who was alone.
     pub fn close(&mut self, written: u64, close: Option<&Close>, events: &mut Vec<LaneEvent>) {
         let old = std::mem::take(self);
         let open = |place: &&Place| {
             place.message.is_some() && place.returned.is_none() && place.span.end <= written
         };
-        let alone = old.places.iter().filter(open).count() == 1;
         let blame = close.filter(|close| close.may_blame_a_message());
+        let alone = old.places.iter().filter(open).count() == 1
+            && blame.is_some_and(Close::is_about_the_message);
         let candidates: Vec<&Message> = old
             .places
             .iter()

@@ -44,6 +44,7 @@ pub(super) struct Seen {
     pub(super) handed: bool,
     pub(super) attempts: u32,
     pub(super) nacks: u32,
+    pub(super) strikes: u32,
     pub(super) doubt: bool,
     /// Its hand-over was lost, and it has not gone out again.
     pub(super) lost: bool,
@@ -157,6 +158,7 @@ impl World {
             handed: false,
             attempts: 0,
             nacks: 0,
+            strikes: 0,
             doubt: false,
             lost: false,
             suspect: false,

@@ -193,7 +193,7 @@ fn the_only_one_that_was_completely_written_is_refused() {
     for (scope, code, maybe_taken) in [
         (Scope::Channel, 406, false),
         (Scope::Connection, 501, true),
-        (Scope::Connection, 541, true),
+        (Scope::Connection, 540, true),
     ] {
         let close = close(scope, code, "PRECONDITION_FAILED - something");
         let mut ledger = ledger_of(&["x", "x"]);
@@ -204,6 +204,21 @@ fn the_only_one_that_was_completely_written_is_refused() {
             maybe_taken,
         };
         assert_eq!(events, [ended(1, refused), ended(2, Outcome::Unsent)]);
+    }
+}
+
+#[test]
+fn a_fault_that_may_be_the_nodes_own_makes_a_message_suspect_but_never_refused() {
+    for (scope, code) in [
+        (Scope::Connection, 541),
+        (Scope::Connection, 506),
+        (Scope::Channel, 541),
+        (Scope::Channel, 506),
+    ] {
+        let close = close(scope, code, "INTERNAL_ERROR");
+        let events = outcomes_of_close(&mut ledger_of(&["x"]), 10, Some(&close));
+        let suspect = Outcome::Suspect(Arc::new(close.reason()));
+        assert_eq!(events, [ended(1, suspect)]);
     }
 }
 

@@ -40,8 +40,12 @@ impl World {
                 seen.reason = Some(ReasonCode::ConnectionLost);
             }
             Outcome::Suspect(why) => {
+                seen.strikes += u32::from(seen.suspect);
                 (seen.lost, seen.suspect) = (true, true);
                 seen.reason = Some(why.code);
+                if seen.strikes == 3 {
+                    settled = Some((Status::Failed, Some(why.code)));
+                }
             }
             Outcome::Unsent => {
                 seen.lost = true;

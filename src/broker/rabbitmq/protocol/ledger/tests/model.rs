@@ -101,10 +101,9 @@ impl Model {
 
     fn returned(&mut self, id: MessageId) -> Option<()> {
         let written = self.written;
-        let at = self
-            .entries
-            .iter()
-            .position(|one| !one.over && one.message.id == id && one.span.end <= written)?;
+        let at = self.entries.iter().position(|one| {
+            !one.over && !one.came_back && one.message.id == id && one.span.end <= written
+        })?;
         self.entries[at].came_back = true;
         self.spoken_of = self.spoken_of.max(at + 1);
         Some(())
@@ -153,10 +152,14 @@ impl Model {
                     Some(close) if anybody_fits && !Self::fits(close, &entry.message) => {
                         Outcome::Unknown
                     }
-                    Some(close) if number_in_doubt == 1 => Outcome::Refused {
-                        reason: Box::new(close.reason()),
-                        maybe_taken: close.scope == Scope::Connection,
-                    },
+                    Some(close)
+                        if number_in_doubt == 1 && !matches!(close.code, 320 | 506 | 541) =>
+                    {
+                        Outcome::Refused {
+                            reason: Box::new(close.reason()),
+                            maybe_taken: close.scope == Scope::Connection,
+                        }
+                    }
                     Some(close) => Outcome::Suspect(Arc::new(close.reason())),
                     None => Outcome::Unknown,
                 }

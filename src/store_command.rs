@@ -1,0 +1,132 @@
+//! `amqpost store`: what operators do with a store, with the gateway running or not.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use amqpost::config::{Config, StoreCommand, StoreUrl};
+use amqpost::domain::RowId;
+use amqpost::store::Recovered;
+use amqpost::store::sqlite::operate;
+
+use crate::Failure;
+
+/// Messages that are read at a time.
+const READ_MESSAGES: usize = 1000;
+
+/// Does what `command` says to the store of `config`.
+pub(crate) fn run(config: &Config, command: &StoreCommand) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = &config.store else {
+        return Err(
+            "a store in memory ends with its gateway: there is nothing to look after".into(),
+        );
+    };
+    match command {
+        StoreCommand::Info => info(path),
+        StoreCommand::Check => check(path),
+        StoreCommand::Backup { file } => {
+            operate::backup(path, file)?;
+            crate::print(&format!(
+                "{} is a copy of {}\n",
+                file.display(),
+                path.display()
+            ))
+        }
+        StoreCommand::List { limit } => list(path, *limit),
+    }
+}
+
+fn info(path: &Path) -> Result<(), Failure> {
+    let info = operate::info(path)?;
+    let facts = &info.facts;
+    let bytes: u64 = facts.pending.iter().map(|partition| partition.bytes).sum();
+    let oldest = facts
+        .oldest_pending
+        .map_or_else(|| "none".to_owned(), accepted_at);
+    let horizon = facts
+        .horizon
+        .map_or_else(|| "nothing".to_owned(), accepted_at);
+    crate::print(&format!(
+        "store              {}\n\
+         schema version     {}\n\
+         closed cleanly     {}\n\
+         pending            {} messages, {bytes} bytes\n\
+         oldest pending     {oldest}\n\
+         confirmed          {}\n\
+         returned           {}\n\
+         failed             {}\n\
+         history            {} bytes\n\
+         forgotten up to    {horizon}\n\
+         files              {} bytes\n",
+        path.display(),
+        info.schema_version,
+        if info.closed {
+            "yes"
+        } else {
+            "no, or a gateway is running"
+        },
+        facts.pending_messages(),
+        facts.confirmed,
+        facts.returned,
+        facts.failed,
+        facts.history_bytes,
+        facts.file_bytes,
+    ))
+}
+
+fn check(path: &Path) -> Result<(), Failure> {
+    let problems = operate::check(path)?;
+    if problems.is_empty() {
+        return crate::print(&format!("{} is whole\n", path.display()));
+    }
+    Err(format!("{} is damaged:\n{}", path.display(), problems.join("\n")).into())
+}
+
+/// Merges the partitions, each of which is in the order of ids.
+fn list(path: &Path, limit: usize) -> Result<(), Failure> {
+    let mut oldest: Vec<Recovered> = Vec::new();
+    for partition in 0..=u8::MAX {
+        let mut after = None;
+        loop {
+            let wanted = limit.min(READ_MESSAGES);
+            let read = operate::list_pending(path, partition, after, wanted)?;
+            after = read.last().map(|last| last.message.id.row());
+            let whole = read.len() < wanted;
+            oldest.extend(read);
+            oldest.sort_by_key(|one| one.message.id.row());
+            oldest.truncate(limit);
+            let newest = oldest.last().map(|last| last.message.id.row());
+            if whole || (oldest.len() == limit && newest < after) {
+                break;
+            }
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    for Recovered {
+        message,
+        duplicate_possible,
+        ..
+    } in oldest
+    {
+        let draft = &message.draft;
+        writeln!(
+            out,
+            "{}  {}  {:?}  {:?}  {} bytes{}",
+            message.id,
+            message.accepted_at,
+            draft.exchange,
+            draft.routing_key,
+            draft.payload.len(),
+            if duplicate_possible {
+                "  duplicate possible"
+            } else {
+                ""
+            }
+        )?;
+    }
+    Ok(())
+}
+
+/// The time that a place in the order of acceptance tells.
+fn accepted_at(row: RowId) -> String {
+    row.time().to_string()
+}
