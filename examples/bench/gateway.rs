@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -12,12 +13,21 @@ use super::{Failure, PAYLOAD};
 /// A gateway process.
 pub struct Gateway {
     child: Child,
+    /// Where its store is; removed at the end.
+    _directory: TempDir,
     address: String,
 }
 
 impl Gateway {
     /// Starts the gateway that was built beside this benchmark, and waits until it is ready.
-    pub async fn start(uri: &str) -> Result<Self, Failure> {
+    pub async fn start(uri: &str, in_memory: bool) -> Result<Self, Failure> {
+        let directory = tempfile::tempdir_in(std::env::current_dir()?)?;
+        let file = directory.path().join("amqpost.db");
+        let store = if in_memory {
+            "memory:".to_owned()
+        } else {
+            format!("sqlite:{}", file.display())
+        };
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
@@ -31,10 +41,15 @@ impl Gateway {
             .arg("serve")
             .env("AMQPOST_LISTEN", &address)
             .env("AMQPOST_BROKER_URL", uri)
-            .env("AMQPOST_LOG_FILTER", "warn")
+            .env("AMQPOST_STORE_URL", store)
+            .env("AMQPOST_LOG_FILTER", "error")
             .stdout(Stdio::null())
             .spawn()?;
-        let gateway = Self { child, address };
+        let gateway = Self {
+            child,
+            _directory: directory,
+            address,
+        };
         while !gateway
             .ready()
             .await

@@ -1,10 +1,10 @@
 //! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
 //!
 //! `cargo run --release --example bench -- publisher|gateway [--messages N] [--rounds N]
-//! [--returned PERCENT] [--connections N]`
+//! [--returned PERCENT] [--connections N] [--memory]`
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process, single posts over HTTP
-//! (build it first: `cargo build --release`). Both take turns with lapin on one quorum queue: 256
+//! (build it first: `cargo build --release`), durable unless `--memory` is said. Both take turns with lapin on one quorum queue: 256
 //! bytes, persistent, mandatory, 1000 in flight on each connection. Told for each round: settled
 //! messages a second, and microseconds of CPU for each message of the process that publishes. The
 //! broker is `AMQPOST_BROKER_URL`.
@@ -105,7 +105,13 @@ async fn main() -> Result<(), Failure> {
         .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
     let whole = match std::env::args().nth(1).as_deref() {
         Some("publisher") => None,
-        Some("gateway") => Some(Gateway::start(&uri).await?),
+        Some("gateway") => Some(
+            Gateway::start(
+                &uri,
+                std::env::args().any(|argument| argument == "--memory"),
+            )
+            .await?,
+        ),
         _ => return Err("say publisher or gateway".into()),
     };
     let messages = argument("--messages", 100_000);

@@ -1,4 +1,5 @@
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
+use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic;
 
 use super::super::*;

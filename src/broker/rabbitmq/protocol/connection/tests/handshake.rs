@@ -1,5 +1,6 @@
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::connection::AMQPMethod::{self, Open, StartOk, TuneOk};
+use amq_protocol::protocol::{AMQPClass, connection};
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::super::*;
