@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode};
 
 use super::Options;
 use super::connection;
-use super::error::Outcome;
+use super::error::{Failure, Outcome};
 use crate::store::StoreError;
 
 /// The thread, as the writer sees it.
@@ -121,6 +121,17 @@ fn round(connection: &mut Option<Connection>, path: &Path, options: &Options) ->
         Some(connection) => connection,
         None => connection.insert(connection::writing(path, options)?),
     };
-    connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
-    Ok(())
+    copy(connection, CheckpointMode::PASSIVE)
+}
+
+/// Copies the log, or leaves it to whoever is at it already: an operator's `sqlite3` may be, and
+/// with `TRUNCATE` a reader may be in the way.
+pub(super) fn copy(connection: &Connection, mode: CheckpointMode) -> Outcome<()> {
+    match connection
+        .wal_checkpoint_v2(None::<&str>, mode)
+        .map_err(Failure::from)
+    {
+        Err(failure) if failure.code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        copied => copied.map(|_| ()),
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, OpenError, Outcome};
 use super::lock::{Lock, beside};
@@ -183,7 +183,7 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError>
 /// Brings the log into the database. Only then can be told whether the file is cut short: a crash
 /// during a checkpoint leaves the first page ahead of the last ones.
 fn recover(path: &Path, connection: &Connection) -> Outcome<()> {
-    connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
+    checkpoint::copy(connection, CheckpointMode::TRUNCATE)?;
     let pages = pragma(connection, "PRAGMA page_count")?;
     let expected = pages * u64::from(PAGE_BYTES);
     let found = fs::metadata(path).map_or(0, |metadata| metadata.len());

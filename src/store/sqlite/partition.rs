@@ -8,6 +8,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, params};
 
 use super::Options;
+use super::checkpoint;
 use super::error::{Failure, Outcome};
 use super::messages::{self, recovered};
 use super::state::{PARTITIONS_MAX, State, key, keys};
@@ -33,7 +34,7 @@ pub(super) fn spread(connection: &Connection, state: &mut State, options: &Optio
                 break;
             }
             after = moved;
-            connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+            checkpoint::copy(connection, CheckpointMode::PASSIVE)?;
         }
     }
     // The caller keeps it, with everything else that an opening changes.

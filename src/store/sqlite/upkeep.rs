@@ -2,6 +2,7 @@
 
 use rusqlite::wal::CheckpointMode;
 
+use super::checkpoint;
 use super::connection::{PAGE_BYTES, pragma};
 use super::error::{Failure, Outcome};
 use super::evict::{self, Limits};
@@ -91,11 +92,9 @@ impl SqliteStore {
             return Ok(());
         }
         if frames >= LOG_FRAMES_MAX || (rest <= REST_FRAMES && self.checkpoints.is_idle()) {
-            let copied = self
-                .connection
-                .wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE);
-            return match copied.map_err(Failure::from).map_err(StoreError::from) {
-                Ok(_) | Err(StoreError::Full) => Ok(()),
+            let copied = checkpoint::copy(&self.connection, CheckpointMode::PASSIVE);
+            return match copied.map_err(StoreError::from) {
+                Ok(()) | Err(StoreError::Full) => Ok(()),
                 Err(error) => Err(error),
             };
         }
@@ -131,8 +130,6 @@ impl SqliteStore {
     pub(super) fn finish_log(&mut self) {
         self.checkpoints.stop();
         // Everything is safe in the log already; the next opening copies it if this does not.
-        let _ = self
-            .connection
-            .wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+        let _ = checkpoint::copy(&self.connection, CheckpointMode::TRUNCATE);
     }
 }

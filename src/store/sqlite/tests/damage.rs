@@ -58,9 +58,12 @@ fn a_file_that_is_cut_short_is_refused() {
             .open(bench.path())
             .expect("open");
         file.set_len(left).expect("cut");
-        let error = refusal(&mut bench);
-        let told = matches!(error, OpenError::Damaged { .. } | OpenError::Foreign { .. });
-        assert!(told, "{left} bytes of {whole}: {error}");
+        for check_bytes_max in [0, 64 << 20] {
+            bench.options.check_bytes_max = check_bytes_max;
+            let error = refusal(&mut bench);
+            let told = matches!(error, OpenError::Damaged { .. } | OpenError::Foreign { .. });
+            assert!(told, "{left} bytes of {whole}: {error}");
+        }
     }
 }
 
