@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, ExchangeDeclareOptions,
-    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
+    BasicQosOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -145,19 +146,6 @@ impl Place {
         };
         place
             .channel
-            .exchange_declare(
-                place.exchange.as_str().into(),
-                ExchangeKind::Direct,
-                ExchangeDeclareOptions {
-                    durable: true,
-                    ..ExchangeDeclareOptions::default()
-                },
-                FieldTable::default(),
-            )
-            .await
-            .expect("the exchange is declared");
-        place
-            .channel
             .queue_declare(
                 place.queue.as_str().into(),
                 QueueDeclareOptions {
@@ -168,7 +156,7 @@ impl Place {
             )
             .await
             .expect("the queue is declared");
-        place.bind(&place.routing_key).await;
+        place.declare_exchange().await;
         place
     }
 
@@ -195,6 +183,64 @@ impl Place {
             )
             .await
             .expect("the queue is bound");
+    }
+
+    /// Binds `other`'s queue to this exchange with this routing key: messages go to both queues.
+    pub async fn also_to(&self, other: &Self) {
+        self.channel
+            .queue_bind(
+                other.queue.as_str().into(),
+                self.exchange.as_str().into(),
+                self.routing_key.as_str().into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .expect("the other queue is bound");
+    }
+
+    /// Deletes the exchange; the queue and what it holds stay.
+    pub async fn delete_exchange(&self) {
+        self.channel
+            .exchange_delete(
+                self.exchange.as_str().into(),
+                ExchangeDeleteOptions::default(),
+            )
+            .await
+            .expect("the exchange is deleted");
+    }
+
+    /// Declares the exchange again, bound to the queue as at first.
+    pub async fn declare_exchange(&self) {
+        self.declare_exchange_with(ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        })
+        .await;
+    }
+
+    /// Makes the exchange one that only other exchanges may publish to.
+    pub async fn make_internal(&self) {
+        self.delete_exchange().await;
+        self.declare_exchange_with(ExchangeDeclareOptions {
+            durable: true,
+            internal: true,
+            ..ExchangeDeclareOptions::default()
+        })
+        .await;
+    }
+
+    async fn declare_exchange_with(&self, options: ExchangeDeclareOptions) {
+        self.channel
+            .exchange_declare(
+                self.exchange.as_str().into(),
+                ExchangeKind::Direct,
+                options,
+                FieldTable::default(),
+            )
+            .await
+            .expect("the exchange is declared");
+        self.bind(&self.routing_key).await;
     }
 
     /// Connects again after the broker was away.
@@ -270,12 +316,7 @@ impl Place {
         if count == 0 {
             return;
         }
-        // A channel of its own: closing it gives back what was prefetched beyond `count`.
-        let channel = self
-            .connection
-            .create_channel()
-            .await
-            .expect("a channel opens");
+        let channel = &self.channel;
         let prefetch = u16::try_from(count.min(1000)).expect("it is at most 1000");
         channel
             .basic_qos(prefetch, BasicQosOptions::default())
@@ -302,10 +343,22 @@ impl Place {
                 .expect("a delivery can be acknowledged");
             arrived.push(Arrived::new(delivery));
         }
+        // The channel stays open: a quorum queue forgets acks that are on their way when it closes,
+        // and delivers again what was acknowledged.
         channel
-            .close(200, "done".into())
+            .basic_cancel(consumer.tag(), BasicCancelOptions::default())
             .await
-            .expect("the channel closes");
+            .expect("the consumer ends");
+        while let Some(Ok(beyond)) = consumer.next().await {
+            let options = BasicNackOptions {
+                requeue: true,
+                ..BasicNackOptions::default()
+            };
+            channel
+                .basic_nack(beyond.delivery_tag, options)
+                .await
+                .expect("a delivery can be given back");
+        }
     }
 }
 
