@@ -92,9 +92,14 @@ impl PrivateNode {
 
     /// Evaluates an Erlang expression in the node (about 10 ms) and returns its value as text.
     pub async fn eval(&self, expression: &str) -> String {
+        // Two calls under one name would turn each other away.
+        static CALLS: AtomicU32 = AtomicU32::new(0);
         let mut command = Command::new("erl_call");
         self.environment(&mut command);
-        command.args(["-sname", &self.name, "-c", &self.cookie, "-e"]);
+        let number = CALLS.fetch_add(1, Ordering::Relaxed);
+        let caller = format!("call_{}_{number}", std::process::id());
+        command.args(["-h", &caller, "-sname", &self.name]);
+        command.args(["-c", &self.cookie, "-e"]);
         let dot = if expression.trim_end().ends_with('.') {
             ""
         } else {

@@ -171,6 +171,20 @@ impl Place {
         Self::declare_with(url, Kind::Classic, arguments).await
     }
 
+    /// As [`Place::declare`], where routing keys are topics.
+    pub async fn declare_topic(url: &str) -> Self {
+        let place = Self::declare(url, Kind::Classic).await;
+        place.delete_exchange().await;
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        place
+            .declare_exchange_with(ExchangeKind::Topic, durable)
+            .await;
+        place
+    }
+
     /// Binds the queue with one more routing key.
     pub async fn bind(&self, routing_key: &str) {
         self.channel
@@ -212,29 +226,31 @@ impl Place {
 
     /// Declares the exchange again, bound to the queue as at first.
     pub async fn declare_exchange(&self) {
-        self.declare_exchange_with(ExchangeDeclareOptions {
+        let durable = ExchangeDeclareOptions {
             durable: true,
             ..ExchangeDeclareOptions::default()
-        })
-        .await;
+        };
+        self.declare_exchange_with(ExchangeKind::Direct, durable)
+            .await;
     }
 
     /// Makes the exchange one that only other exchanges may publish to.
     pub async fn make_internal(&self) {
         self.delete_exchange().await;
-        self.declare_exchange_with(ExchangeDeclareOptions {
+        let internal = ExchangeDeclareOptions {
             durable: true,
             internal: true,
             ..ExchangeDeclareOptions::default()
-        })
-        .await;
+        };
+        self.declare_exchange_with(ExchangeKind::Direct, internal)
+            .await;
     }
 
-    async fn declare_exchange_with(&self, options: ExchangeDeclareOptions) {
+    async fn declare_exchange_with(&self, kind: ExchangeKind, options: ExchangeDeclareOptions) {
         self.channel
             .exchange_declare(
                 self.exchange.as_str().into(),
-                ExchangeKind::Direct,
+                kind,
                 options,
                 FieldTable::default(),
             )
