@@ -48,6 +48,8 @@ async fn a_missing_exchange_fails_its_own_messages_and_no_others() {
         assert_not_found(answer, &missing);
     }
     assert_eq!(place.take_all().await.len(), 500);
+    // It is the caller's error, not the gateway's.
+    assert!(!gateway.log().contains("ERROR"), "{}", gateway.log());
 }
 
 #[tokio::test]
