@@ -2,6 +2,7 @@
 
 mod store_command;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use amqpost::config::{Cli, Command, Config, LogFormat};
@@ -41,9 +42,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.log_filter)?;
+    // lapin calls every exchange that is asked about and missing an error. What matters of it is told
+    // where it is dealt with; a filter that names lapin gets all.
+    let filter = EnvFilter::try_new(format!("lapin=off,{}", config.log_filter))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Human => log.init(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -92,10 +92,14 @@ impl PrivateNode {
 
     /// Evaluates an Erlang expression in the node (about 10 ms) and returns its value as text.
     pub async fn eval(&self, expression: &str) -> String {
+        // Two calls under one name would turn each other away.
+        static CALLS: AtomicU32 = AtomicU32::new(0);
         let mut command = Command::new("erl_call");
         self.environment(&mut command);
-        // With a random name of its own (`-r`): two callers of one name throw each other out.
-        command.args(["-r", "-sname", &self.name, "-c", &self.cookie, "-e"]);
+        let number = CALLS.fetch_add(1, Ordering::Relaxed);
+        let caller = format!("call_{}_{number}", std::process::id());
+        command.args(["-h", &caller, "-sname", &self.name]);
+        command.args(["-c", &self.cookie, "-e"]);
         let dot = if expression.trim_end().ends_with('.') {
             ""
         } else {
@@ -113,12 +117,12 @@ impl PrivateNode {
 
     /// Stops the broker inside the virtual machine: clients see an orderly end.
     pub async fn stop_app(&self) {
-        self.ctl(&["stop_app"]).await;
+        self.eval("rabbit:stop()").await;
     }
 
     /// Starts it again.
     pub async fn start_app(&mut self) {
-        self.ctl(&["start_app"]).await;
+        self.eval("rabbit:start()").await;
         self.wait_ready().await;
     }
 
@@ -257,15 +261,23 @@ impl PrivateNode {
         let url = self.url();
         let output = self.path("output");
         let running = self.running.as_mut().expect("it was launched");
-        let started = Instant::now();
-        while let Err(error) = queues::try_connect(&url, Duration::from_secs(5)).await {
-            let ended = running.ended();
-            if ended.is_some() || started.elapsed() > START_LIMIT {
-                let said = std::fs::read_to_string(output).unwrap_or_default();
-                panic!("the node (ended: {ended:?}) takes no connections: {error}\n{said}");
-            }
-            tokio::time::sleep(wait::LOOK_EVERY).await;
-        }
+        wait::until(
+            "a private RabbitMQ node takes connections",
+            START_LIMIT,
+            || {
+                let ended = running.ended();
+                let url = url.clone();
+                let output = output.clone();
+                async move {
+                    if let Some(status) = ended {
+                        let said = std::fs::read_to_string(output).unwrap_or_default();
+                        panic!("the node ended ({status}) and said:\n{said}");
+                    }
+                    queues::try_connect(&url, Duration::from_secs(5)).await.ok()
+                }
+            },
+        )
+        .await;
     }
 }
 

@@ -5,16 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
-    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
+    BasicQosOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use super::wait::{self, SOON};
-
-const BATCH_MESSAGES_MAX: usize = 1000;
 
 /// A name that no other test and no other run has.
 pub fn unique(what: &str) -> String {
@@ -148,19 +146,6 @@ impl Place {
         };
         place
             .channel
-            .exchange_declare(
-                place.exchange.as_str().into(),
-                ExchangeKind::Direct,
-                ExchangeDeclareOptions {
-                    durable: true,
-                    ..ExchangeDeclareOptions::default()
-                },
-                FieldTable::default(),
-            )
-            .await
-            .expect("the exchange is declared");
-        place
-            .channel
             .queue_declare(
                 place.queue.as_str().into(),
                 QueueDeclareOptions {
@@ -171,7 +156,7 @@ impl Place {
             )
             .await
             .expect("the queue is declared");
-        place.bind(&place.routing_key).await;
+        place.declare_exchange().await;
         place
     }
 
@@ -186,6 +171,20 @@ impl Place {
         Self::declare_with(url, Kind::Classic, arguments).await
     }
 
+    /// As [`Place::declare`], where routing keys are topics.
+    pub async fn declare_topic(url: &str) -> Self {
+        let place = Self::declare(url, Kind::Classic).await;
+        place.delete_exchange().await;
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        place
+            .declare_exchange_with(ExchangeKind::Topic, durable)
+            .await;
+        place
+    }
+
     /// Binds the queue with one more routing key.
     pub async fn bind(&self, routing_key: &str) {
         self.channel
@@ -198,6 +197,66 @@ impl Place {
             )
             .await
             .expect("the queue is bound");
+    }
+
+    /// Binds `other`'s queue to this exchange with this routing key: messages go to both queues.
+    pub async fn also_to(&self, other: &Self) {
+        self.channel
+            .queue_bind(
+                other.queue.as_str().into(),
+                self.exchange.as_str().into(),
+                self.routing_key.as_str().into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .expect("the other queue is bound");
+    }
+
+    /// Deletes the exchange; the queue and what it holds stay.
+    pub async fn delete_exchange(&self) {
+        self.channel
+            .exchange_delete(
+                self.exchange.as_str().into(),
+                ExchangeDeleteOptions::default(),
+            )
+            .await
+            .expect("the exchange is deleted");
+    }
+
+    /// Declares the exchange again, bound to the queue as at first.
+    pub async fn declare_exchange(&self) {
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        self.declare_exchange_with(ExchangeKind::Direct, durable)
+            .await;
+    }
+
+    /// Makes the exchange one that only other exchanges may publish to.
+    pub async fn make_internal(&self) {
+        self.delete_exchange().await;
+        let internal = ExchangeDeclareOptions {
+            durable: true,
+            internal: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        self.declare_exchange_with(ExchangeKind::Direct, internal)
+            .await;
+    }
+
+    async fn declare_exchange_with(&self, kind: ExchangeKind, options: ExchangeDeclareOptions) {
+        self.channel
+            .exchange_declare(
+                self.exchange.as_str().into(),
+                kind,
+                options,
+                FieldTable::default(),
+            )
+            .await
+            .expect("the exchange is declared");
+        self.bind(&self.routing_key).await;
     }
 
     /// Connects again after the broker was away.
@@ -245,14 +304,14 @@ impl Place {
     /// Takes everything that is in the queue, until the broker says that it is empty.
     pub async fn take_all(&self) -> Vec<Arrived> {
         let mut arrived = Vec::new();
-        loop {
-            let ready = self.ready().await as usize;
-            arrived.extend(self.take(ready).await);
-            match self.take_one().await {
-                Some(one) => arrived.push(one),
-                None => return arrived,
-            }
+        let ready = self.ready().await as usize;
+        if ready > 0 {
+            arrived = self.take(ready).await;
         }
+        while let Some(one) = self.take_one().await {
+            arrived.push(one);
+        }
+        arrived
     }
 
     /// Takes the first message, if there is one.
@@ -269,51 +328,53 @@ impl Place {
         Some(Arrived::new(got.delivery))
     }
 
-    /// In batches, each acknowledged as a whole after its consumer is cancelled: the broker never
-    /// hands out more than is wanted, so nothing has to go back, which would cost the order.
     async fn take_into(&self, arrived: &mut Vec<Arrived>, count: usize) {
-        while arrived.len() < count {
-            let batch = (count - arrived.len()).min(BATCH_MESSAGES_MAX);
-            let last_tag = self.take_batch(arrived, batch).await;
-            self.channel
-                .basic_ack(last_tag, BasicAckOptions { multiple: true })
-                .await
-                .expect("deliveries can be acknowledged");
+        if count == 0 {
+            return;
         }
-    }
-
-    async fn take_batch(&self, arrived: &mut Vec<Arrived>, batch: usize) -> u64 {
-        let prefetch = u16::try_from(batch).expect("a batch is small");
-        self.channel
+        let channel = &self.channel;
+        let prefetch = u16::try_from(count.min(1000)).expect("it is at most 1000");
+        channel
             .basic_qos(prefetch, BasicQosOptions::default())
             .await
             .expect("prefetch is set");
-        let tag = unique("consumer");
-        let mut consumer = self
-            .channel
+        let mut consumer = channel
             .basic_consume(
                 self.queue.as_str().into(),
-                tag.as_str().into(),
+                unique("consumer").as_str().into(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),
             )
             .await
             .expect("the queue can be consumed");
-        let mut last_tag = 0;
-        for _ in 0..batch {
+        while arrived.len() < count {
             let delivery = consumer
                 .next()
                 .await
                 .expect("the consumer lasts")
                 .expect("a delivery arrives whole");
-            last_tag = delivery.delivery_tag;
+            channel
+                .basic_ack(delivery.delivery_tag, BasicAckOptions::default())
+                .await
+                .expect("a delivery can be acknowledged");
             arrived.push(Arrived::new(delivery));
         }
-        self.channel
-            .basic_cancel(tag.as_str().into(), BasicCancelOptions::default())
+        // The channel stays open: a quorum queue forgets acks that are on their way when it closes,
+        // and delivers again what was acknowledged.
+        channel
+            .basic_cancel(consumer.tag(), BasicCancelOptions::default())
             .await
-            .expect("the consumer is cancelled");
-        last_tag
+            .expect("the consumer ends");
+        while let Some(Ok(beyond)) = consumer.next().await {
+            let options = BasicNackOptions {
+                requeue: true,
+                ..BasicNackOptions::default()
+            };
+            channel
+                .basic_nack(beyond.delivery_tag, options)
+                .await
+                .expect("a delivery can be given back");
+        }
     }
 }
 

@@ -1,0 +1,123 @@
+//! Writers that go on whatever happens, and the account at the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::support::audit::{self, Accepted};
+use super::support::queues::Place;
+use super::support::stack::{Shape, Stack, draft};
+use super::support::tcp_proxy::TcpProxy;
+use super::support::wait::{self, SOON};
+
+pub(super) const LANES: usize = 2;
+const KEYS: usize = 8;
+/// Enough to have many in flight at any moment.
+const PENDING_MAX: usize = 500;
+
+/// Messages that are written all the time.
+pub(super) struct Load {
+    pub(super) stack: Arc<Stack>,
+    count: Arc<AtomicUsize>,
+    enough: Arc<AtomicBool>,
+    writers: JoinSet<Vec<Accepted>>,
+}
+
+impl Load {
+    /// Writes to `place` through the broker at `url`.
+    pub(super) async fn start(url: &str, place: &Place, heartbeat: Duration) -> Self {
+        for key in 0..KEYS {
+            place.bind(&format!("key.{key}")).await;
+        }
+        let shape = Shape {
+            lanes: LANES,
+            heartbeat,
+            ..Shape::default()
+        };
+        let mut load = Self {
+            stack: Arc::new(Stack::start(&[url.to_owned()], &shape)),
+            count: Arc::default(),
+            enough: Arc::default(),
+            writers: JoinSet::new(),
+        };
+        for key in 0..KEYS {
+            let (stack, exchange) = (Arc::clone(&load.stack), place.exchange.clone());
+            let (count, enough) = (Arc::clone(&load.count), Arc::clone(&load.enough));
+            load.writers.spawn(async move {
+                let mut accepted = Vec::new();
+                while !enough.load(Ordering::SeqCst) {
+                    if stack.relay.health().pending_messages >= PENDING_MAX {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        continue;
+                    }
+                    let number = accepted.len();
+                    let payload = format!("{number:0>200}");
+                    let id = stack
+                        .accept(draft(&exchange, &format!("key.{key}"), payload))
+                        .await;
+                    accepted.push(Accepted { id, key, number });
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                accepted
+            });
+        }
+        load.wait_more(1000).await;
+        load
+    }
+
+    /// Waits until so many more were accepted, which means that others have gone out.
+    pub(super) async fn wait_more(&self, messages: usize) {
+        let goal = self.count.load(Ordering::SeqCst) + messages;
+        wait::until("the load goes on", SOON * 2, || async {
+            (self.count.load(Ordering::SeqCst) >= goal).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every lane is connected, over connections that are newer than the `before` ones.
+    pub(super) async fn wait_reconnected(&self, proxy: &TcpProxy, before: u64) {
+        wait::until("the lanes are connected again", SOON * 2, || async {
+            let newer = proxy.accepted() >= before + LANES as u64;
+            (newer && self.lanes_up() == LANES).then_some(())
+        })
+        .await;
+    }
+
+    pub(super) fn lanes_up(&self) -> usize {
+        self.stack.relay.health().broker.lanes_up
+    }
+
+    /// Waits until no lane is connected, and gives the reason.
+    pub(super) async fn wait_down(&self) -> String {
+        wait::until("no lane is connected", SOON, || async {
+            let broker = self.stack.relay.health().broker;
+            let reason = broker.reason.filter(|_| broker.lanes_up == 0)?;
+            Some(reason.detail.into())
+        })
+        .await
+    }
+
+    /// Some more messages, then the account. Gives how many messages were flagged.
+    pub(super) async fn account(mut self, place: &Place) -> usize {
+        self.wait_more(1000).await;
+        self.enough.store(true, Ordering::SeqCst);
+        let mut accepted = Vec::new();
+        while let Some(written) = self.writers.join_next().await {
+            accepted.extend(written.expect("a writer does not panic"));
+        }
+        self.stack.quiet(SOON * 2).await;
+        let told = accepted.into_iter().map(|one| {
+            let outcome = self.stack.record(one.id).outcome;
+            (one, outcome.expect("nothing is pending"))
+        });
+        let told: Vec<_> = told.collect();
+        let flagged = audit::assert_nothing_lost(&told, &place.take_all().await);
+        Arc::into_inner(self.stack)
+            .expect("the writers are done")
+            .stop()
+            .await;
+        flagged
+    }
+}

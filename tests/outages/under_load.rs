@@ -1,0 +1,125 @@
+//! Connections and brokers that end with hundreds of messages in flight. Nothing is lost, each key
+//! keeps its order, and whatever may be there twice says so.
+
+use std::time::Duration;
+
+use super::load::Load;
+use super::support::queues::{Kind, Place};
+use super::support::tcp_proxy::{Direction, End};
+use super::support::wait::{self, SOON};
+use super::{node, node_alone, proxy};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+async fn nothing_is_lost_by_ends(direction: Direction, end: End) {
+    let node = node().await;
+    let proxy = proxy(&node).await;
+    let place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&proxy.amqp_url(), &place, HEARTBEAT).await;
+    // At once, within a frame, and later on.
+    for bytes in [0, 1, 1_013, 20_011, 60_029] {
+        let before = proxy.accepted();
+        proxy.end_after(direction, bytes, end);
+        load.wait_reconnected(&proxy, before).await;
+    }
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "no end came at the wrong moment");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_end_while_messages_are_written_lose_nothing() {
+    nothing_is_lost_by_ends(Direction::ToServer, End::Close).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_reset_while_messages_are_written_lose_nothing() {
+    nothing_is_lost_by_ends(Direction::ToServer, End::Reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_reset_while_confirms_are_read_lose_nothing() {
+    nothing_is_lost_by_ends(Direction::ToClient, End::Reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_falls_silent_is_noticed_by_its_heartbeats_and_loses_nothing() {
+    let node = node().await;
+    let proxy = proxy(&node).await;
+    let place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&proxy.amqp_url(), &place, Duration::from_secs(1)).await;
+    // The confirms are lost on their way.
+    proxy.silent_after(Direction::ToClient, 2_000);
+    let reason = load.wait_down().await;
+    assert!(reason.contains("silent"), "{reason}");
+    proxy.heal();
+    load.wait_more(500).await;
+    // The messages are; it is the broker that misses heartbeats first or the gateway.
+    let before = proxy.accepted();
+    proxy.silent_after(Direction::ToServer, 2_000);
+    load.wait_down().await;
+    proxy.heal();
+    load.wait_reconnected(&proxy, before).await;
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "nothing was in flight");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_who_closes_all_connections_loses_nothing() {
+    let node = node_alone().await;
+    let proxy = proxy(&node).await;
+    let place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&proxy.amqp_url(), &place, HEARTBEAT).await;
+    let before = proxy.accepted();
+    node.close_all_connections().await;
+    load.wait_reconnected(&proxy, before).await;
+    let mut place = place;
+    place.reconnect().await;
+    load.account(&place).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_stopped_loses_nothing() {
+    let mut node = node_alone().await;
+    let mut place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&node.url(), &place, HEARTBEAT).await;
+    node.stop_app().await;
+    load.wait_down().await;
+    node.start_app().await;
+    load.wait_more(500).await;
+    place.reconnect().await;
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "nothing was in flight");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_killed_loses_nothing() {
+    let mut node = node_alone().await;
+    let mut place = Place::declare(&node.url(), Kind::Quorum).await;
+    node.settle_declarations().await;
+    let load = Load::start(&node.url(), &place, HEARTBEAT).await;
+    node.kill_9();
+    load.wait_down().await;
+    node.restart().await;
+    load.wait_more(500).await;
+    place.reconnect().await;
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "nothing was in flight");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_freezes_is_left_and_found_again() {
+    let node = node_alone().await;
+    let mut place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&node.url(), &place, Duration::from_secs(1)).await;
+    node.suspend();
+    let reason = load.wait_down().await;
+    node.resume();
+    assert!(reason.contains("silent"), "{reason}");
+    wait::until("a lane is back", SOON, || async {
+        (load.lanes_up() > 0).then_some(())
+    })
+    .await;
+    place.reconnect().await;
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "nothing was in flight");
+}
