@@ -66,8 +66,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it with these variables over the defaults (a free port of 127.0.0.1, a store in
-    /// memory) and waits until it accepts messages.
+    /// Starts it with these variables over the defaults (a free port of 127.0.0.1, a store
+    /// in its directory) and waits until it accepts messages.
     pub async fn start<K: Into<String>, V: Into<String>>(
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
@@ -238,10 +238,7 @@ impl Gateway {
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let port = process::free_port();
-        let mut all = BTreeMap::from([
-            ("AMQPOST_LISTEN".to_owned(), format!("127.0.0.1:{port}")),
-            ("AMQPOST_STORE_URL".to_owned(), "memory:".to_owned()),
-        ]);
+        let mut all = BTreeMap::from([("AMQPOST_LISTEN".to_owned(), format!("127.0.0.1:{port}"))]);
         all.extend(
             environment
                 .into_iter()

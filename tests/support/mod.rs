@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod broker_node;
+pub mod callers;
 pub mod gateway;
 pub mod process;
 pub mod queues;
