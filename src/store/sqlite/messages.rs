@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, Statement, params};
 
 use super::checksum::Checksum;
 use super::codec;
@@ -13,7 +13,9 @@ use super::state::{key, stored_row};
 use crate::domain::{Draft, Message, MessageId, WallTime};
 use crate::store::{Accepted, Record, Recovered};
 
-const INSERT: &str = "INSERT INTO pending (key, random, checksum, footprint_bytes, accepted_at,
+/// What [`insert`] runs.
+pub(super) const INSERT: &str =
+    "INSERT INTO pending (key, random, checksum, footprint_bytes, accepted_at,
     mandatory, replays, exchange, routing_key, ordering_key, message_id, properties, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12)";
 
@@ -25,15 +27,15 @@ pub(super) const COLUMNS: &str = "key, random, checksum, accepted_at, mandatory,
 pub(super) const RECORD_COLUMNS: &str = "key, random, accepted_at, mandatory, replays, exchange,
     routing_key, ordering_key, message_id, length(payload)";
 
-/// Keeps a message that is not kept yet.
-pub(super) fn insert(connection: &Connection, accepted: &Accepted) -> Outcome<()> {
+/// Keeps a message that is not kept yet. `statement` is [`INSERT`], prepared once for a batch.
+pub(super) fn insert(statement: &mut Statement<'_>, accepted: &Accepted) -> Outcome<()> {
     let Message {
         id,
         accepted_at,
         draft,
     } = &*accepted.message;
     let properties = codec::encode(&draft.properties);
-    connection.prepare_cached(INSERT)?.execute(params![
+    statement.execute(params![
         key(accepted.partition, id.row()),
         id.random().cast_signed(),
         checksum(*id, *accepted_at, draft, properties.as_deref()),

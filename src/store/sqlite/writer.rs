@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::Options;
 use super::checkpoint::Checkpoints;
@@ -120,8 +120,12 @@ impl SqliteStore {
     fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let limits = Limits::new(&self.options, &self.due);
         self.change(|connection, state, recent| {
+            let mut insert = connection.prepare_cached(messages::INSERT)?;
             for accepted in batch.accepted {
-                accept(connection, state, recent, accepted)?;
+                if is_new(connection, state, recent, accepted)? {
+                    messages::insert(&mut insert, accepted)?;
+                    count(state, accepted);
+                }
             }
             settle::settle(connection, state, recent, batch.settled)?;
             settle::note(connection, state, recent, batch.noted)?;
@@ -140,33 +144,31 @@ fn content_bytes(message: &Message) -> usize {
     message.footprint_bytes()
 }
 
-fn accept(
+/// Whatever comes behind the last one is new, which is every message but those of a batch that is
+/// given a second time.
+fn is_new(
     connection: &Connection,
-    state: &mut State,
+    state: &State,
     recent: &mut Recent,
     accepted: &Accepted,
-) -> Outcome<()> {
+) -> Outcome<bool> {
     let id = accepted.message.id;
-    // Whatever comes behind the last one is new, which is every message but those of a batch that is
-    // given a second time.
-    if state.last_row.is_some_and(|last| id.row() <= last) {
-        let settled = "SELECT 1 FROM settled WHERE row = ?1";
-        let settled = connection
-            .prepare_cached(settled)?
-            .query_row([row_number(id.row())], |_| Ok(()))
-            .optional()?;
-        if settled.is_some() || settle::is_pending(connection, state, recent, id)? {
-            return Ok(());
-        }
-    } else {
+    if state.last_row.is_none_or(|last| id.row() > last) {
         recent.push(id.row(), accepted.partition);
+        return Ok(true);
     }
-    messages::insert(connection, accepted)?;
-    state.last_row = state.last_row.max(Some(id.row()));
+    let settled = "SELECT 1 FROM settled WHERE row = ?1";
+    let settled = connection
+        .prepare_cached(settled)?
+        .exists([row_number(id.row())])?;
+    Ok(!settled && !settle::is_pending(connection, state, recent, id)?)
+}
+
+fn count(state: &mut State, accepted: &Accepted) {
+    state.last_row = state.last_row.max(Some(accepted.message.id.row()));
     let facts = &mut state.pending[usize::from(accepted.partition)];
     facts.messages += 1;
     facts.bytes += accepted.message.footprint_bytes() as u64;
-    Ok(())
 }
 
 impl WriteStore for SqliteStore {

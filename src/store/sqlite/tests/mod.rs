@@ -3,6 +3,7 @@
 mod budget;
 mod contract;
 mod damage;
+mod doubts;
 mod faults;
 mod operators;
 
