@@ -12,6 +12,8 @@ use crate::broker::{Presence, Probe};
 
 /// The pause before a question is asked again after the broker could not be asked.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often it is looked whether a lane is connected.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// So often the broker is asked in vain while lanes are up, before the messages go out unasked. They
 /// are then isolated by what the broker closes, which is slower, and as safe.
 const TRIES_MAX: u32 = 8;
@@ -26,6 +28,15 @@ pub(super) async fn run(lanes: Arc<Lanes>, probe: Arc<dyn Probe>, mut stop: watc
         if open.is_empty() {
             tokio::select! {
                 () = lanes.questions.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            continue;
+        }
+        // While no lane is connected, an answer would help nobody; and where the broker refuses the
+        // login, asking again and again would be a hot loop of logins.
+        if lanes.health().lanes_up == 0 {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             continue;

@@ -6,8 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod away;
 mod full;
 mod load;
+mod refused;
 mod stopping;
 mod tls;
 mod under_load;

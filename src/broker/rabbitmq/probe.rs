@@ -52,47 +52,63 @@ impl LapinProbe {
             Some(link) if link.connection.status().connected() => link,
             _ => self.connect().await?,
         };
-        let channel = match link.channel.take() {
-            Some(channel) if channel.status().connected() => channel,
-            _ => link.connection.create_channel().await.map_err(told)?,
-        };
-        let options = ExchangeDeclareOptions {
-            passive: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        // A passive declare compares nothing but the name.
-        let kind = ExchangeKind::Direct;
-        let declared = channel
-            .exchange_declare(name, kind, options, FieldTable::default())
-            .await;
-        let presence = match declared {
-            Ok(()) => {
-                link.channel = Some(channel);
-                Presence::There
-            }
-            Err(error) if is_not_found(&error) => Presence::Missing,
-            Err(error) => return Err(told(error)),
-        };
+        let presence = self.in_time(ask(&mut link, name)).await?;
         *kept = Some(link);
         Ok(presence)
     }
 
+    /// Each address has its own time: one that is silent must not use up that of the next.
     async fn connect(&self) -> Result<Link, ProbeError> {
         let mut last = ProbeError("no broker is configured".into());
         for uri in &self.uris {
             let properties =
                 ConnectionProperties::default().with_connection_name("amqpost probe".into());
-            match Connection::connect_uri(uri.clone(), properties).await {
+            let connecting = Connection::connect_uri(uri.clone(), properties);
+            match self.in_time(async { connecting.await.map_err(told) }).await {
                 Ok(connection) => {
                     return Ok(Link {
                         connection,
                         channel: None,
                     });
                 }
-                Err(error) => last = told(error),
+                Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, ProbeError>>,
+    ) -> Result<T, ProbeError> {
+        timeout(self.timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(ProbeError("no answer in time".into())))
+    }
+}
+
+/// A link whose question failed or took too long is not used again.
+async fn ask(link: &mut Link, name: ShortString) -> Result<Presence, ProbeError> {
+    let channel = match link.channel.take() {
+        Some(channel) if channel.status().connected() => channel,
+        _ => link.connection.create_channel().await.map_err(told)?,
+    };
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    // A passive declare compares nothing but the name.
+    let kind = ExchangeKind::Direct;
+    let declared = channel
+        .exchange_declare(name, kind, options, FieldTable::default())
+        .await;
+    match declared {
+        Ok(()) => {
+            link.channel = Some(channel);
+            Ok(Presence::There)
+        }
+        Err(error) if is_not_found(&error) => Ok(Presence::Missing),
+        Err(error) => Err(told(error)),
     }
 }
 
@@ -101,11 +117,7 @@ impl Probe for LapinProbe {
         &'a self,
         exchange: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Presence, ProbeError>> + Send + 'a>> {
-        Box::pin(async move {
-            timeout(self.timeout, self.ask(exchange))
-                .await
-                .unwrap_or_else(|_| Err(ProbeError("no answer in time".into())))
-        })
+        Box::pin(self.ask(exchange))
     }
 }
 

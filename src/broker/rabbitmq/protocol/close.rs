@@ -153,7 +153,11 @@ impl End {
                 ReasonCode::BrokerUnavailable,
                 close.code,
                 &*close.text,
-                "the broker closed the connection",
+                match close.code {
+                    403 => "the broker refused the login",
+                    530 => "the broker refused the virtual host",
+                    _ => "the broker closed the connection",
+                },
             ),
             _ => Reason::own(ReasonCode::BrokerUnavailable, self.to_string()),
         }
