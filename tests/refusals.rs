@@ -2,6 +2,12 @@
 //!
 //! One private node, on which every test has users and exchanges of its own.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their clocks and tasks"
+)]
+#![allow(clippy::panic, reason = "a failed expectation ends a test by a panic")]
+
 #[path = "support/mod.rs"]
 mod support;
 

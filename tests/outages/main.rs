@@ -3,6 +3,12 @@
 //! One private node for all of it. Tests that do it harm have it alone; the others share it and
 //! keep their harm to a network of their own.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their clocks and tasks"
+)]
+#![allow(clippy::panic, reason = "a failed expectation ends a test by a panic")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

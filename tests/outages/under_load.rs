@@ -10,14 +10,18 @@ use super::support::wait::{self, SOON};
 use super::{node, node_alone, proxy};
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Where a stream of messages ends.
+const MESSAGES: [u64; 5] = [0, 1, 1_013, 20_011, 60_029];
+/// Where a stream of confirms ends, which are small and speak of many.
+const CONFIRMS: [u64; 5] = [0, 1, 101, 503, 1_009];
 
-async fn nothing_is_lost_by_ends(direction: Direction, end: End) {
+async fn nothing_is_lost_by_ends(direction: Direction, end: End, bytes: [u64; 5]) {
     let node = node().await;
     let proxy = proxy(&node).await;
     let place = Place::declare(&node.url(), Kind::Quorum).await;
     let load = Load::start(&proxy.amqp_url(), &place, HEARTBEAT).await;
     // At once, within a frame, and later on.
-    for bytes in [0, 1, 1_013, 20_011, 60_029] {
+    for bytes in bytes {
         let before = proxy.accepted();
         proxy.end_after(direction, bytes, end);
         load.wait_reconnected(&proxy, before).await;
@@ -28,17 +32,17 @@ async fn nothing_is_lost_by_ends(direction: Direction, end: End) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_end_while_messages_are_written_lose_nothing() {
-    nothing_is_lost_by_ends(Direction::ToServer, End::Close).await;
+    nothing_is_lost_by_ends(Direction::ToServer, End::Close, MESSAGES).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_reset_while_messages_are_written_lose_nothing() {
-    nothing_is_lost_by_ends(Direction::ToServer, End::Reset).await;
+    nothing_is_lost_by_ends(Direction::ToServer, End::Reset, MESSAGES).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_reset_while_confirms_are_read_lose_nothing() {
-    nothing_is_lost_by_ends(Direction::ToClient, End::Reset).await;
+    nothing_is_lost_by_ends(Direction::ToClient, End::Reset, CONFIRMS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,7 +85,10 @@ async fn every_property_arrives_as_it_was_given() {
         (got.app_id(), "shop"),
     ];
     for (got, expected) in strings {
-        assert_eq!(got.as_ref().map(|text| text.as_str()), Some(expected));
+        assert_eq!(
+            got.as_ref().map(lapin::types::ShortString::as_str),
+            Some(expected)
+        );
     }
     assert_eq!(got.delivery_mode(), &Some(1));
     assert_eq!(got.priority(), &Some(7));
@@ -159,7 +162,7 @@ async fn json_payloads_arrive_as_they_were_written() {
         assert_eq!(String::from_utf8_lossy(&arrived.payload), expected);
         let content_type = arrived.properties.content_type().as_ref();
         assert_eq!(
-            content_type.map(|text| text.as_str()),
+            content_type.map(lapin::types::ShortString::as_str),
             Some("application/json")
         );
     }

@@ -3,6 +3,12 @@
 //! The gateway is a process, the broker the shared one; every test has exchanges and queues of its
 //! own there.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their clocks and tasks"
+)]
+#![allow(clippy::panic, reason = "a failed expectation ends a test by a panic")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

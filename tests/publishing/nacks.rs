@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::support::broker_node::shared_broker_url;
-use super::support::queues::{Kind, Place};
+use super::support::queues::{Arrived, Kind, Place};
 use super::support::wait::{self, SOON};
 use super::{WAIT, assert_confirmed, gateway, message};
 
@@ -74,7 +74,7 @@ async fn one_queue_that_refuses_makes_the_others_get_it_more_than_once_and_says_
 
     let arrived = taking.take_all().await;
     assert_eq!(arrived.len(), 3);
-    let flags: Vec<_> = arrived.iter().map(|one| one.duplicate_possible()).collect();
+    let flags: Vec<_> = arrived.iter().map(Arrived::duplicate_possible).collect();
     assert_eq!(flags, [false, true, true]);
     assert!(
         arrived

@@ -14,6 +14,7 @@
 )]
 #![allow(clippy::panic, reason = "a failed expectation ends a test by a panic")]
 
+pub mod arrived;
 pub mod audit;
 pub mod broker_node;
 pub mod gateway;

@@ -25,6 +25,8 @@ pub struct Shape {
     pub heartbeat: Duration,
     /// What follows a nack.
     pub retry: RetrySchedule,
+    /// Settled messages that are kept to be asked about.
+    pub history_messages_max: usize,
 }
 
 impl Default for Shape {
@@ -34,6 +36,7 @@ impl Default for Shape {
             window_messages: 1000,
             heartbeat: Duration::from_secs(10),
             retry: RetrySchedule::default(),
+            history_messages_max: usize::MAX,
         }
     }
 }
@@ -54,11 +57,11 @@ pub struct Stack {
 impl Stack {
     /// Starts with the brokers at `urls`.
     pub fn start(urls: &[String], shape: &Shape) -> Self {
-        let everything = HistoryBudget {
-            messages_max: usize::MAX,
+        let history = HistoryBudget {
+            messages_max: shape.history_messages_max,
             bytes_max: usize::MAX,
         };
-        let store = MemoryStore::new(everything);
+        let store = MemoryStore::new(history);
         let waiters = Arc::new(Waiters::default());
         let settings = Settings {
             lanes: shape.lanes,
