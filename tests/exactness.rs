@@ -74,7 +74,7 @@ async fn every_status_is_what_the_queue_contains(lanes: usize) {
         });
     }
     let accepted = callers.join_all().await.concat();
-    stack.quiet(Duration::from_secs(120)).await;
+    stack.quiet(Duration::from_mins(2)).await;
 
     let arrived = place.take_all().await;
     let mut copies: HashMap<String, usize> = HashMap::new();

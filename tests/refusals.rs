@@ -284,7 +284,7 @@ async fn an_exchange_that_is_deleted_under_load_fails_what_comes_after_and_loses
     goes.delete_exchange().await;
     deleted.store(true, Ordering::SeqCst);
     let written = writers.join_all().await;
-    stack.quiet(Duration::from_secs(60)).await;
+    stack.quiet(Duration::from_mins(1)).await;
 
     let (mut stayed, mut gone) = (Vec::new(), Vec::new());
     for (is_going, accepted) in written {

@@ -15,7 +15,7 @@ use super::queues;
 use super::wait::{self, SOON};
 
 /// A node needs about 7 s on a quiet machine.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// The broker for tests that do it no harm and only use queues with names of their own.
 pub fn shared_broker_url() -> String {

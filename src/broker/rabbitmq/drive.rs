@@ -24,7 +24,7 @@ const PULL_MESSAGES_MAX: usize = 256;
 /// A connection that nobody wants is closed after this time.
 const UNWANTED_MAX: Duration = Duration::from_secs(30);
 /// How long the timer sleeps when nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Works until the connection is over, and says why. Everything that was pulled has then been
 /// reported. `stop` closes it politely.

@@ -129,7 +129,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
         budget,
         dispatch: dispatch::Settings {
             retry: RetrySchedule::default(),
-            exchange_known: Duration::from_secs(60),
+            exchange_known: Duration::from_mins(1),
             memory: UNBOUNDED,
         },
     }

@@ -91,7 +91,7 @@ impl Default for Options {
         Self {
             partitions: 1,
             partition_of: Arc::new(|_| 0),
-            history_age: Duration::from_secs(7 * 24 * 60 * 60),
+            history_age: Duration::from_hours(7 * 24),
             history_bytes_max: 4 << 30,
             store_bytes_max: 10 << 30,
             reserve_bytes: 16 << 20,

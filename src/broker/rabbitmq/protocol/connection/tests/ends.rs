@@ -197,7 +197,7 @@ fn without_an_interval_nobody_beats_and_nobody_is_silent() {
     let mut wire = Wire::new(settings, super::model::Broker::new(0, 0, 4096));
     wire.pump();
     assert_eq!(wire.connection.deadline(), None);
-    wire.tick(Duration::from_secs(86_400));
+    wire.tick(Duration::from_hours(24));
     assert!(!wire.is_over() && !wire.connection.has_output());
 }
 
