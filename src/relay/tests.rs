@@ -3,5 +3,6 @@
 mod bench;
 mod budget;
 mod commits;
+mod gate;
 mod probes;
 mod stopping;

@@ -1,5 +1,6 @@
 //! What a dispatch promises, against a naive model and in single sentences.
 
+mod backlog;
 mod deeds;
 mod exchanges;
 mod keys;

@@ -39,6 +39,8 @@ struct Control {
     let_go: Condvar,
     failures: Mutex<VecDeque<Option<StoreError>>>,
     notes: Mutex<Vec<Note>>,
+    /// What each commit that succeeded said may have been handed over.
+    gates: Mutex<Vec<Option<RowId>>>,
 }
 
 /// The store.
@@ -72,6 +74,9 @@ impl WriteStore for Held {
             Ok(()) => Note::Kept(accepted, settled),
             Err(_) => Note::Failed,
         };
+        if result.is_ok() {
+            self.control.gates.lock().push(batch.handed_to);
+        }
         self.control.notes.lock().push(note);
         result
     }
@@ -205,6 +210,16 @@ impl Bench {
         self.control.notes.lock().clone()
     }
 
+    /// What each commit said may have been handed over.
+    pub(super) fn gates(&self) -> Vec<Option<RowId>> {
+        self.control.gates.lock().clone()
+    }
+
+    /// The lane has news of itself.
+    pub(super) fn lane_is(&mut self, event: LaneEvent) {
+        self.feeds[0].report(clock::monotonic(), &mut vec![event]);
+    }
+
     /// Everything that the lane may publish now.
     pub(super) fn pull(&mut self) -> Vec<RowId> {
         let room = Room {
@@ -258,4 +273,8 @@ pub(super) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
 pub(super) fn suspect() -> Outcome {
     let reason = Reason::own(ReasonCode::BrokerError, "as the test says");
     Outcome::Suspect(Arc::new(reason))
+}
+
+pub(super) fn reason() -> Reason {
+    Reason::own(ReasonCode::BrokerUnavailable, "as the test says")
 }
