@@ -48,7 +48,11 @@ const ROOMS: &[Room] = &[
             "chance",
         ],
     ),
-    room("main", &["app", "config", "lifecycle", "http"]),
+    room("store_command", &["domain", "store", "config"]),
+    room(
+        "main",
+        &["app", "config", "lifecycle", "http", "store_command"],
+    ),
 ];
 
 /// A name of the outside world, and the only places that may say it.

@@ -100,26 +100,27 @@ async fn a_closed_connection_fails_nobody_that_was_not_alone() {
     let mut fresh = [peer.accept_publisher().await, peer.accept_publisher().await];
     let last = ids.len() - 1;
     for (number, id) in ids.iter().enumerate() {
-        let (connection, alone) = first_publish(&mut fresh).await;
+        let (at, alone) = first_publish(&mut fresh).await;
+        let connection = &mut fresh[at];
         assert_eq!(ids_of(std::slice::from_ref(&alone)), [*id]);
         assert!(alone.duplicate_possible());
         connection.expect_no_publish(A_WHILE).await;
         if number < last {
             connection.ack(alone.channel, alone.tag, false).await;
         } else {
-            connection.close_connection(541, "INTERNAL_ERROR").await;
+            connection.close_connection(501, "FRAME_ERROR").await;
         }
     }
     assert_sent_twice(&stack, &ids[..last]).await;
     let outcome = stack.outcome(ids[last]).await;
     let reason = refused_reason(&outcome);
     assert_eq!(reason.code, ReasonCode::BrokerError);
-    assert_eq!(reason.reply_code, Some(541));
+    assert_eq!(reason.reply_code, Some(501));
     stack.stop().await;
 }
 
-/// The first message that comes on any of the connections.
-async fn first_publish(connections: &mut [PeerConnection]) -> (&mut PeerConnection, Publish) {
+/// The first message that comes on any of the connections, and on which.
+async fn first_publish(connections: &mut [PeerConnection]) -> (usize, Publish) {
     let first = wait::until("a message comes", SOON, || {
         let mut events = connections.iter_mut().map(PeerConnection::try_next_event);
         let first = events
@@ -129,7 +130,7 @@ async fn first_publish(connections: &mut [PeerConnection]) -> (&mut PeerConnecti
         async move { first }
     });
     match first.await {
-        (number, PeerEvent::Published(publish)) => (&mut connections[number], *publish),
+        (number, PeerEvent::Published(publish)) => (number, *publish),
         (_, other) => panic!("a publish was expected: {other:?}"),
     }
 }
@@ -139,12 +140,39 @@ async fn first_publish(connections: &mut [PeerConnection]) -> (&mut PeerConnecti
 async fn a_closed_connection_fails_the_message_that_was_alone() {
     let (_peer, stack, mut lane) = start().await;
     let (ids, _) = publish(&stack, &mut lane, &["a"]).await;
-    lane.close_connection(541, "INTERNAL_ERROR").await;
+    lane.close_connection(501, "FRAME_ERROR").await;
     let outcome = stack.outcome(ids[0]).await;
     let reason = refused_reason(&outcome);
     assert_eq!(reason.code, ReasonCode::BrokerError);
-    assert_eq!(reason.reply_text.as_deref(), Some("INTERNAL_ERROR"));
+    assert_eq!(reason.reply_text.as_deref(), Some("FRAME_ERROR"));
     // The broker may have stored it before it fell over.
+    assert!(outcome.duplicate_possible);
+    stack.stop().await;
+}
+
+/// Kills: one fault of the node fails a message that did nothing; and the other way round, a message
+/// that makes the node fail is sent for ever.
+#[tokio::test]
+async fn a_node_that_fails_on_a_message_that_is_alone_has_three_more_tries() {
+    let (peer, stack, mut lane) = start().await;
+    let (ids, _) = publish(&stack, &mut lane, &["a"]).await;
+    lane.close_connection(541, "INTERNAL_ERROR").await;
+    let mut fresh = vec![peer.accept_publisher().await, peer.accept_publisher().await];
+    for strike in 0..3 {
+        if strike > 0 {
+            fresh.push(peer.accept_publisher().await);
+        }
+        assert_eq!(stack.record(ids[0]).outcome, None);
+        let (at, alone) = first_publish(&mut fresh).await;
+        assert!(alone.duplicate_possible());
+        fresh
+            .swap_remove(at)
+            .close_connection(541, "INTERNAL_ERROR")
+            .await;
+    }
+    let outcome = stack.outcome(ids[0]).await;
+    assert_eq!(refused_reason(&outcome).reply_code, Some(541));
+    assert_eq!(outcome.attempts, 4);
     assert!(outcome.duplicate_possible);
     stack.stop().await;
 }

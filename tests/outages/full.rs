@@ -65,7 +65,7 @@ async fn a_stop_waits_for_a_full_broker_no_longer_than_its_grace() {
     let took = started.elapsed();
     node.clear_alarm().await;
     assert!(ended.success(), "{ended}");
-    assert!(took >= Duration::from_secs(2), "it gave up after {took:?}");
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
     let log = gateway.log();
-    assert!(log.contains("still pending"), "{log}");
+    assert!(log.contains("messages are left pending"), "{log}");
 }

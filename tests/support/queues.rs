@@ -5,15 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
-    BasicQosOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 
 pub use super::arrived::Arrived;
 use super::wait::{self, SOON};
+
+const BATCH_MESSAGES_MAX: usize = 1000;
 
 /// A name that no other test and no other run has.
 pub fn unique(what: &str) -> String {
@@ -277,53 +279,51 @@ impl Place {
         Some(Arrived::new(got.delivery))
     }
 
+    /// In batches, each acknowledged as a whole after its consumer is cancelled: the broker never
+    /// hands out more than is wanted, so nothing has to go back, which would cost the order.
     async fn take_into(&self, arrived: &mut Vec<Arrived>, count: usize) {
-        if count == 0 {
-            return;
+        while arrived.len() < count {
+            let batch = (count - arrived.len()).min(BATCH_MESSAGES_MAX);
+            let last_tag = self.take_batch(arrived, batch).await;
+            self.channel
+                .basic_ack(last_tag, BasicAckOptions { multiple: true })
+                .await
+                .expect("deliveries can be acknowledged");
         }
-        let channel = &self.channel;
-        let prefetch = u16::try_from(count.min(1000)).expect("it is at most 1000");
-        channel
+    }
+
+    async fn take_batch(&self, arrived: &mut Vec<Arrived>, batch: usize) -> u64 {
+        let prefetch = u16::try_from(batch).expect("a batch is small");
+        self.channel
             .basic_qos(prefetch, BasicQosOptions::default())
             .await
             .expect("prefetch is set");
-        let mut consumer = channel
+        let tag = unique("consumer");
+        let mut consumer = self
+            .channel
             .basic_consume(
                 self.queue.as_str().into(),
-                unique("consumer").as_str().into(),
+                tag.as_str().into(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),
             )
             .await
             .expect("the queue can be consumed");
-        while arrived.len() < count {
+        let mut last_tag = 0;
+        for _ in 0..batch {
             let delivery = consumer
                 .next()
                 .await
                 .expect("the consumer lasts")
                 .expect("a delivery arrives whole");
-            channel
-                .basic_ack(delivery.delivery_tag, BasicAckOptions::default())
-                .await
-                .expect("a delivery can be acknowledged");
+            last_tag = delivery.delivery_tag;
             arrived.push(Arrived::new(delivery));
         }
-        // The channel stays open: a quorum queue forgets acks that are on their way when it closes,
-        // and delivers again what was acknowledged.
-        channel
-            .basic_cancel(consumer.tag(), BasicCancelOptions::default())
+        self.channel
+            .basic_cancel(tag.as_str().into(), BasicCancelOptions::default())
             .await
-            .expect("the consumer ends");
-        while let Some(Ok(beyond)) = consumer.next().await {
-            let options = BasicNackOptions {
-                requeue: true,
-                ..BasicNackOptions::default()
-            };
-            channel
-                .basic_nack(beyond.delivery_tag, options)
-                .await
-                .expect("a delivery can be given back");
-        }
+            .expect("the consumer is cancelled");
+        last_tag
     }
 }
 

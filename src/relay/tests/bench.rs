@@ -107,6 +107,17 @@ impl Audience for Listener {
     }
 }
 
+/// An audience that waits for nothing.
+pub(super) struct Nobody;
+
+impl Audience for Nobody {
+    fn awaits(&self, _: &mut dyn Iterator<Item = MessageId>) -> bool {
+        false
+    }
+
+    fn settled(&self, _: &[Settlement]) {}
+}
+
 /// The relay, its writer and its lanes.
 pub(super) struct Bench {
     pub(super) relay: Relay,

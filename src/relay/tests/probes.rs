@@ -10,12 +10,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::bench::{AMPLE, draft, settings, suspect};
+use super::bench::{AMPLE, Nobody, draft, settings, suspect};
 use crate::broker::{Feed, LaneEvent, Outcome, Presence, Probe, ProbeError, Room};
 use crate::clock;
 use crate::domain::order::OrderKey;
 use crate::domain::{Draft, IdMinter, Message, RowId, WallTime};
-use crate::notify::Waiters;
 use crate::relay::feeds::{LaneFeed, ProbationFeed};
 use crate::relay::journal::Journal;
 use crate::relay::lanes::Lanes;
@@ -68,13 +67,7 @@ impl Room4 {
             &start,
             false,
         ));
-        let journal = Arc::new(Journal::new(
-            AMPLE,
-            LANES,
-            &start,
-            false,
-            Arc::new(Waiters::default()),
-        ));
+        let journal = Arc::new(Journal::new(AMPLE, LANES, &start, false, Arc::new(Nobody)));
         let feed = |lane| LaneFeed {
             lanes: Arc::clone(&lanes),
             journal: Arc::clone(&journal),
