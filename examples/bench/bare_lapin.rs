@@ -12,7 +12,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, PublisherConfirm};
 
-use super::{Failure, PAYLOAD, WINDOW};
+use super::{Failure, WINDOW};
 
 const CHUNK: usize = 50;
 
@@ -22,6 +22,7 @@ pub async fn publish(
     queue: &str,
     messages: usize,
     returned: usize,
+    payload: &[u8],
 ) -> Result<(), Failure> {
     let mut minter = IdMinter::default();
     let mut open: VecDeque<PublisherConfirm> = VecDeque::with_capacity(WINDOW);
@@ -39,7 +40,7 @@ pub async fn publish(
                 queue
             };
             let id = minter.mint(WallTime::default(), 7).to_string();
-            publish_one(channel, key, id)
+            publish_one(channel, key, id, payload)
         });
         for confirm in join_all(publishes).await {
             open.push_back(confirm?);
@@ -51,7 +52,12 @@ pub async fn publish(
     Ok(())
 }
 
-async fn publish_one(channel: &Channel, key: &str, id: String) -> lapin::Result<PublisherConfirm> {
+async fn publish_one(
+    channel: &Channel,
+    key: &str,
+    id: String,
+    payload: &[u8],
+) -> lapin::Result<PublisherConfirm> {
     let mut headers = FieldTable::default();
     headers.insert(
         "x-amqpost-id".into(),
@@ -66,6 +72,6 @@ async fn publish_one(channel: &Channel, key: &str, id: String) -> lapin::Result<
         ..BasicPublishOptions::default()
     };
     channel
-        .basic_publish("".into(), key.into(), options, &PAYLOAD, properties)
+        .basic_publish("".into(), key.into(), options, payload, properties)
         .await
 }

@@ -1,7 +1,7 @@
 //! The whole gateway: a process of its own, fed over HTTP.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,13 +13,13 @@ use super::{Failure, PAYLOAD};
 /// A gateway process.
 pub struct Gateway {
     child: Child,
-    /// Where its store is; removed at the end.
-    _directory: TempDir,
+    directory: TempDir,
+    store: String,
     address: String,
 }
 
 impl Gateway {
-    /// Starts the gateway that was built beside this benchmark, and waits until it is ready.
+    /// Starts the gateway that was built beside this benchmark, and waits until it accepts.
     pub async fn start(uri: &str, in_memory: bool) -> Result<Self, Failure> {
         let directory = tempfile::tempdir_in(std::env::current_dir()?)?;
         let file = directory.path().join("amqpost.db");
@@ -32,32 +32,45 @@ impl Gateway {
             .local_addr()?
             .port();
         let address = format!("127.0.0.1:{port}");
-        let beside = std::env::current_exe()?;
-        let built = beside
-            .parent()
-            .and_then(|examples| examples.parent())
-            .ok_or("no folder")?;
-        let child = Command::new(built.join("amqpost"))
-            .arg("serve")
-            .env("AMQPOST_LISTEN", &address)
-            .env("AMQPOST_BROKER_URL", uri)
-            .env("AMQPOST_STORE_URL", store)
-            .env("AMQPOST_LOG_FILTER", "error")
-            .stdout(Stdio::null())
-            .spawn()?;
+        let child = launch(uri, &store, &address)?;
         let gateway = Self {
             child,
-            _directory: directory,
+            directory,
+            store,
             address,
         };
-        while !gateway
-            .ready()
-            .await
-            .is_ok_and(|body| body.contains("\"state\":\"up\""))
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        gateway.wait_ready("\"ready\"").await;
         Ok(gateway)
+    }
+
+    /// Kills it and starts it again on the same store with another broker; gives the time until it
+    /// accepted.
+    pub async fn restart(&mut self, uri: &str) -> Result<Duration, Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let began = Instant::now();
+        self.child = launch(uri, &self.store, &self.address)?;
+        self.wait_ready("\"ready\"").await;
+        Ok(began.elapsed())
+    }
+
+    /// Waits until `/readyz` says `word`.
+    pub async fn wait_ready(&self, word: &str) {
+        while !self.ready().await.is_ok_and(|body| body.contains(word)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Bytes of the store's files.
+    pub fn store_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.directory.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        files
+            .filter_map(|file| file.metadata().ok())
+            .map(|file| file.len())
+            .sum()
     }
 
     /// Its process id.
@@ -65,15 +78,28 @@ impl Gateway {
         self.child.id().to_string()
     }
 
-    /// Posts `messages` to `queue`, one in each request, over `connections` that each wait for an
-    /// answer before the next request. Returns when every message is settled.
+    /// As [`Gateway::post`], and returns when every message is settled.
     pub async fn publish(
         &self,
         queue: &str,
         messages: usize,
         connections: usize,
     ) -> Result<(), Failure> {
-        let payload = std::str::from_utf8(&PAYLOAD)?;
+        self.post(queue, messages, connections, std::str::from_utf8(&PAYLOAD)?)
+            .await?;
+        self.wait_ready("\"pending_messages\":0").await;
+        Ok(())
+    }
+
+    /// Posts `messages` to `queue`, one in each request, over `connections` that each wait for an
+    /// answer before the next request.
+    pub async fn post(
+        &self,
+        queue: &str,
+        messages: usize,
+        connections: usize,
+        payload: &str,
+    ) -> Result<(), Failure> {
         let body = format!(r#"{{"exchange":"","routing_key":"{queue}","payload":"{payload}"}}"#);
         let request = format!(
             "POST /v1/messages HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -99,9 +125,6 @@ impl Gateway {
         while let Some(posted) = posting.join_next().await {
             posted??;
         }
-        while !self.ready().await?.contains("\"pending_messages\":0") {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
         Ok(())
     }
 
@@ -120,6 +143,23 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn launch(uri: &str, store: &str, address: &str) -> Result<Child, Failure> {
+    let beside = std::env::current_exe()?;
+    let built = beside
+        .parent()
+        .and_then(|examples| examples.parent())
+        .ok_or("no folder")?;
+    let mut command = Command::new(built.join("amqpost"));
+    command
+        .arg("serve")
+        .env("AMQPOST_LISTEN", address)
+        .env("AMQPOST_BROKER_URL", uri)
+        .env("AMQPOST_STORE_URL", store)
+        .env("AMQPOST_LOG_FILTER", "error")
+        .stdout(Stdio::null());
+    Ok(command.spawn()?)
 }
 
 /// One request and its answer, whose length the head tells.

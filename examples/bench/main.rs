@@ -1,10 +1,11 @@
 //! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
 //!
-//! `cargo run --release --example bench -- publisher|gateway [--messages N] [--rounds N]
+//! `cargo run --release --example bench -- publisher|gateway|backlog [--messages N] [--rounds N]
 //! [--returned PERCENT] [--connections N] [--memory]`
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process, single posts over HTTP
-//! (build it first: `cargo build --release`), durable unless `--memory` is said. Both take turns with lapin on one quorum queue: 256
+//! (build it first: `cargo build --release`), durable unless `--memory` is said; `backlog` lets messages
+//! of 1 KiB pile up while the broker is away. Both take turns with lapin on one quorum queue: 256
 //! bytes, persistent, mandatory, 1000 in flight on each connection. Told for each round: settled
 //! messages a second, and microseconds of CPU for each message of the process that publishes. The
 //! broker is `AMQPOST_BROKER_URL`.
@@ -15,6 +16,7 @@
     reason = "a benchmark measures time and starts its own tasks"
 )]
 
+mod backlog;
 mod bare_lapin;
 mod cpu;
 mod gateway;
@@ -103,16 +105,16 @@ async fn declare(channel: &Channel, queue: &str) -> Result<(), Failure> {
 async fn main() -> Result<(), Failure> {
     let uri = std::env::var("AMQPOST_BROKER_URL")
         .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
-    let whole = match std::env::args().nth(1).as_deref() {
-        Some("publisher") => None,
-        Some("gateway") => Some(
-            Gateway::start(
-                &uri,
-                std::env::args().any(|argument| argument == "--memory"),
-            )
-            .await?,
-        ),
-        _ => return Err("say publisher or gateway".into()),
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    let in_memory = std::env::args().any(|argument| argument == "--memory");
+    let whole = match mode.as_str() {
+        "publisher" | "backlog" => None,
+        "gateway" => {
+            let gateway = Gateway::start(&uri, in_memory).await?;
+            gateway.wait_ready("\"state\":\"up\"").await;
+            Some(gateway)
+        }
+        _ => return Err("say publisher, gateway or backlog".into()),
     };
     let messages = argument("--messages", 100_000);
     let returned = argument("--returned", 0);
@@ -126,6 +128,13 @@ async fn main() -> Result<(), Failure> {
     let queue = format!("amqpost.bench.{}", std::process::id());
     declare(&channel, &queue).await?;
 
+    if mode == "backlog" {
+        backlog::measure(&uri, &channel, &queue, messages, connections).await?;
+        channel
+            .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+            .await?;
+        return Ok(());
+    }
     println!("{messages} messages a round");
     let (mut own, mut lapin) = (Told::default(), Told::default());
     for _ in 0..argument("--rounds", 5) {
@@ -139,7 +148,7 @@ async fn main() -> Result<(), Failure> {
             watch.stop("publisher", messages, &mut own);
         }
         let watch = Watch::start("self");
-        bare_lapin::publish(&channel, &queue, messages, returned).await?;
+        bare_lapin::publish(&channel, &queue, messages, returned, &PAYLOAD).await?;
         watch.stop("lapin", messages, &mut lapin);
     }
     let (own_rate, lapin_rate) = (median(own.rates), median(lapin.rates));

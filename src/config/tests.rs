@@ -96,6 +96,32 @@ fn every_option_has_an_environment_variable_of_its_name_and_tells_its_default() 
 }
 
 #[test]
+fn the_readme_tells_the_limits_as_they_are() {
+    let table: toml::Table = include_str!("../../amqpost.example.toml")
+        .parse()
+        .expect("TOML");
+    let readme = include_str!("../../README.md");
+    let (_, limits) = readme
+        .split_once("| limit | default |")
+        .expect("a table of limits");
+    let rows = limits
+        .lines()
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| `"));
+    let mut told = 0;
+    for row in rows {
+        let (name, rest) = row.split_once("` | ").expect("a name");
+        let default = rest.split(' ').next().unwrap_or_default();
+        let known = table
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is no option"));
+        assert_eq!(known.to_string(), default, "{name}");
+        told += 1;
+    }
+    assert!(told >= 10, "only {told} limits are told");
+}
+
+#[test]
 fn flags_are_stronger_than_the_file() {
     let text = "lanes = 2\nwindow_messages = 7";
     let config = with_file(text, &["--lanes", "3"]).expect("good");
