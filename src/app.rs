@@ -4,6 +4,7 @@
 mod storage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -18,6 +19,9 @@ use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
 use storage::Storage;
+
+/// How long a gateway that has failed goes on answering.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Why the gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +100,10 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         signal = asked_to_stop() => {
             tracing::info!(signal = signal.map_err(AppError::System)?, "stopping");
         }
-        ended = parts.ended() => return Err(ended.into()),
+        ended = parts.ended() => {
+            parts.answer_the_last().await;
+            return Err(ended.into());
+        }
     }
     parts.stop(&config, &relay).await?;
     tracing::info!("stopped");
@@ -123,13 +130,21 @@ impl Running {
         }
     }
 
+    /// Some part has failed, and the process is about to end: whoever waits for an answer gets it, such
+    /// as that the outcome is not known.
+    async fn answer_the_last(&mut self) {
+        self.stop_http.tell();
+        // What has not been answered by then sees its connection end.
+        let _ = timeout(LAST_ANSWERS, self.http.all_ended()).await;
+    }
+
     async fn stop(mut self, config: &Config, relay: &Relay) -> Result<(), Ended> {
         let drain = async {
             relay.close();
             self.stop_http.tell();
-            self.http.all_ended().await?;
-            relay.drained().await;
-            Ok::<_, Ended>(())
+            // A slow client must not use up the time in which messages settle.
+            let (served, ()) = tokio::join!(self.http.all_ended(), relay.drained());
+            served
         };
         let drained = tokio::select! {
             drained = timeout(config.shutdown_grace, drain) => drained,

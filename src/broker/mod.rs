@@ -39,6 +39,8 @@ pub enum Outcome {
     Nacked,
     /// The channel or connection ended; nobody knows.
     Unknown,
+    /// As `Unknown`, and the broker closed nothing: it was alone, and no word came in time.
+    Unanswered,
     /// As `Unknown`, and it may be what the broker closed for. Send it again alone.
     Suspect(Arc<Reason>),
     /// Not completely written: no broker can have taken it.

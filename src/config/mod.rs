@@ -21,6 +21,9 @@ use crate::http;
 /// The depth of nesting that the recursive parts of the gateway have stack for.
 const JSON_DEPTH_LIMIT: usize = 256;
 
+/// Whoever pauses longer has given up.
+const RETRY_PAUSE_LIMIT: Duration = Duration::from_hours(24);
+
 /// As many partitions as a store has.
 const LANES_LIMIT: usize = 16;
 
@@ -144,6 +147,10 @@ impl Config {
             ("lanes", self.lanes),
             ("lane_memory_messages_max", self.lane_memory_messages_max),
             ("lane_memory_bytes_max", self.lane_memory_bytes_max),
+            (
+                "exchange_known_seconds",
+                usize::from(!self.exchange_known.is_zero()),
+            ),
             ("window_messages", self.window_messages),
             ("window_bytes", self.window_bytes),
             ("retry_tries_max", self.retry.tries_max as usize),
@@ -183,6 +190,9 @@ impl Config {
         }
         if self.http.bodies_bytes_max < limits.body_bytes_max {
             mistakes.push("bodies_bytes_max must not be below body_bytes_max".to_owned());
+        }
+        if self.retry.pause_max > RETRY_PAUSE_LIMIT {
+            mistakes.push("retry_pause_ms_max must be at most a day, 86400000".to_owned());
         }
         if self.retry.pause_min > self.retry.pause_max {
             mistakes.push("retry_pause_ms_min must not be above retry_pause_ms_max".to_owned());

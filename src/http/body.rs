@@ -30,7 +30,14 @@ impl BodyBudget {
 /// A body, and the room that it takes for as long as it is kept.
 pub(super) struct Read<'a> {
     pub(super) bytes: Bytes,
-    _held: Vec<SemaphorePermit<'a>>,
+    held: Vec<SemaphorePermit<'a>>,
+}
+
+impl<'a> Read<'a> {
+    /// The room without the bytes.
+    pub(super) fn without_bytes(self) -> impl Send + use<'a> {
+        self.held
+    }
 }
 
 /// The whole body. What is announced as too large is refused before any of it is read; what is not
@@ -78,7 +85,7 @@ async fn collect(mut body: Body, max: usize, budget: &BodyBudget) -> Result<Read
         }
     }
     let bytes = if all.is_empty() { first } else { all.freeze() };
-    Ok(Read { bytes, _held: held })
+    Ok(Read { bytes, held })
 }
 
 fn too_large(max: usize) -> Problem {

@@ -41,15 +41,14 @@ pub(super) async fn publish_message(
     media_type::require_json(&head.headers)?;
     let body = body::read(body, &gateway).await?;
     let draft = read(&head.headers, &body.bytes, &gateway)?;
-    drop(body);
-    let message = gateway
-        .backend
-        .accept(draft)
-        .await
-        .map_err(|error| refused(&error))?;
+    // The room of a body is given back when its message is in the store, which bounds what queues there.
+    let room = body.without_bytes();
+    let accepted_message = gateway.backend.accept(draft).await;
+    drop(room);
+    let message = accepted_message.map_err(|error| refused(&error))?;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&head.headers, wait_seconds_max);
-    Ok(accepted(&gateway, &message, preferences).await)
+    Ok(accepted(&gateway, message, preferences).await)
 }
 
 fn read(headers: &HeaderMap, body: &[u8], parts: &Parts) -> Result<Draft, Problem> {
@@ -100,32 +99,38 @@ fn refused(error: &AcceptError) -> Problem {
 
 /// Once a message is accepted, nothing may turn its answer into an error: whatever cannot be learned
 /// is told as pending.
-async fn accepted(parts: &Parts, message: &Arc<Message>, preferences: Preferences) -> Response {
-    let record = match preferences.wait() {
-        Some(wait) => wait::look_up_settled(parts, message.id, wait).await.ok(),
-        None => None,
+async fn accepted(parts: &Parts, message: Arc<Message>, preferences: Preferences) -> Response {
+    let Some(wait) = preferences.wait() else {
+        return answer_with(&MessageJson::of_accepted(&message), preferences);
     };
-    let progress = progress(parts, record.as_deref());
-    let told = match &record {
-        Some(record) => MessageJson::of_record(record, &progress),
-        None => MessageJson::of_accepted(message),
-    };
+    // Whoever waits shall not keep the payload in memory beside those who hold it anyway.
+    let known = Box::new(Record::of(&message, 0, None));
+    let id = message.id;
+    drop(message);
+    let record = wait::look_up_settled(parts, id, wait)
+        .await
+        .unwrap_or(known);
+    let progress = progress(parts, &record);
+    answer_with(&MessageJson::of_record(&record, &progress), preferences)
+}
+
+fn answer_with(told: &MessageJson<'_>, preferences: Preferences) -> Response {
     let status = if told.status.is_final() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
-    let mut response = answer::message(status, &told, preferences);
+    let mut response = answer::message(status, told, preferences);
     // A path of letters, digits and hyphens is always a header value.
-    if let Ok(location) = HeaderValue::from_maybe_shared(format!("/v1/messages/{}", message.id)) {
+    if let Ok(location) = HeaderValue::from_maybe_shared(format!("/v1/messages/{}", told.id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
 
-fn progress(parts: &Parts, record: Option<&Record>) -> Progress {
-    match record {
-        Some(record) if record.outcome.is_none() => parts.backend.progress(record),
-        _ => Progress::default(),
+fn progress(parts: &Parts, record: &Record) -> Progress {
+    match record.outcome {
+        None => parts.backend.progress(record),
+        Some(_) => Progress::default(),
     }
 }

@@ -29,6 +29,8 @@ mod batch;
 const SETTLED_WAIT_MAX: Duration = Duration::from_millis(20);
 /// So many final statuses do not wait.
 const SETTLED_WAITING_MAX: usize = 2000;
+/// A full store is not asked again before this.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// The store is looked after so often.
 const UPKEEP_EVERY: Duration = Duration::from_millis(100);
 
@@ -58,7 +60,19 @@ struct Queue {
     pending_bytes: usize,
     /// `settled` is to be written at once.
     urgent: bool,
+    room: StoreRoom,
     phase: Phase,
+}
+
+/// What the store last said of its room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum StoreRoom {
+    #[default]
+    Ample,
+    /// There was none for what is new.
+    NoneForNew,
+    /// There was none even for final statuses, which wait for it: nothing new may queue meanwhile.
+    None,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,7 +159,10 @@ impl Journal {
                 draft,
             });
             let bytes = queue.pending_bytes + message.footprint_bytes();
-            if queue.pending_messages >= self.budget.messages_max || bytes > self.budget.bytes_max {
+            if queue.pending_messages >= self.budget.messages_max
+                || bytes > self.budget.bytes_max
+                || queue.room == StoreRoom::None
+            {
                 return Err(AcceptError::Full);
             }
             queue.pending_messages += 1;
@@ -206,8 +223,13 @@ impl Journal {
         self.work.notify_one();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.queue.lock().phase != Phase::Accepting
+    /// Whether a small message would be accepted now.
+    pub(super) fn accepts(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.phase == Phase::Accepting
+            && queue.pending_messages < self.budget.messages_max
+            && queue.pending_bytes < self.budget.bytes_max
+            && queue.room == StoreRoom::Ample
     }
 
     pub(super) fn pending_messages(&self) -> usize {
@@ -251,7 +273,7 @@ impl Journal {
             };
             match work {
                 Work::Commit => {
-                    batch.commit(store)?;
+                    self.commit(&mut batch, store)?;
                     self.tell(&mut batch, lanes);
                 }
                 Work::Upkeep => {}
@@ -262,6 +284,30 @@ impl Journal {
                 let Upkeep { more } = store.upkeep(clock::wall())?;
                 upkeep_due = if more { now } else { now + UPKEEP_EVERY };
             }
+        }
+    }
+
+    /// Commits, and when even what is not new finds no room, waits for room: none of it may be lost, and
+    /// all of it is counted as pending still.
+    fn commit(&self, batch: &mut Batch, store: &mut dyn WriteStore) -> Result<(), StoreError> {
+        loop {
+            let committed = batch.commit(store);
+            let mut queue = self.queue.lock();
+            queue.room = match &committed {
+                Err(StoreError::Full) => StoreRoom::None,
+                _ if batch.was_refused => StoreRoom::NoneForNew,
+                // A commit without anything new says nothing about room for it.
+                _ if batch.accepted.is_empty() && queue.room == StoreRoom::NoneForNew => queue.room,
+                _ => StoreRoom::Ample,
+            };
+            if committed != Err(StoreError::Full) || queue.phase == Phase::Ending {
+                return committed;
+            }
+            tracing::error!("the store is full, and final statuses wait for room");
+            self.work
+                .wait_until(&mut queue, clock::monotonic() + FULL_PAUSE);
+            drop(queue);
+            store.upkeep(clock::wall())?;
         }
     }
 

@@ -209,7 +209,7 @@ impl Relay {
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
-            accepting: !self.journal.is_closed(),
+            accepting: self.journal.accepts(),
             pending_messages: self.journal.pending_messages(),
             broker: self.lanes.health(),
         }

@@ -1,14 +1,14 @@
 //! Asks about exchanges for all lanes, so that a message to one that is missing never reaches a
 //! connection that others share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::lanes::{Lanes, moment};
-use crate::broker::{Presence, Probe};
+use crate::broker::{Presence, Probe, ProbeError};
 
 /// The pause before a question is asked again after the broker could not be asked.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -20,56 +20,55 @@ const TRIES_MAX: u32 = 8;
 
 /// Works until `stop` turns true.
 pub(super) async fn run(lanes: Arc<Lanes>, probe: Arc<dyn Probe>, mut stop: watch::Receiver<bool>) {
-    let mut open: BTreeMap<Box<str>, u32> = BTreeMap::new();
+    let mut open: VecDeque<(Box<str>, u32)> = VecDeque::new();
     loop {
         for exchange in questions(&lanes) {
-            open.entry(exchange).or_insert(0);
+            if !open.iter().any(|(asked, _)| *asked == exchange) {
+                open.push_back((exchange, 0));
+            }
         }
-        if open.is_empty() {
+        let Some((exchange, tries)) = open.pop_front() else {
             tokio::select! {
                 () = lanes.questions.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             continue;
-        }
+        };
         // While no lane is connected, an answer would help nobody; and where the broker refuses the
         // login, asking again and again would be a hot loop of logins.
-        if lanes.health().lanes_up == 0 {
+        let up = lanes.health().lanes_up > 0;
+        let answer = if up {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                answer = probe.presence(&exchange) => answer.map(Some),
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            continue;
-        }
-        let asked: Vec<_> = open.keys().cloned().collect();
-        let mut failed = false;
-        for exchange in asked {
-            let answer = tokio::select! {
-                answer = probe.presence(&exchange) => answer,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            let answer = match answer {
-                Ok(presence) => Some(presence),
-                Err(error) => {
-                    failed = true;
-                    tracing::debug!(%error, "cannot ask whether an exchange exists");
-                    let tries = open.entry(exchange.clone()).or_insert(0);
-                    *tries += u32::from(lanes.health().lanes_up > 0);
-                    if *tries < TRIES_MAX {
-                        // The others of this round would meet the same.
-                        break;
-                    }
-                    None
+        } else {
+            Err(ProbeError("no lane is connected".into()))
+        };
+        let pause = match answer {
+            Ok(presence) => {
+                tell(&lanes, &exchange, presence);
+                continue;
+            }
+            Err(_) if !up => {
+                open.push_front((exchange, tries));
+                LOOK_EVERY
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot ask whether an exchange exists");
+                let tries = tries + u32::from(lanes.health().lanes_up > 0);
+                if tries < TRIES_MAX {
+                    // The others come first: it may be this question that cannot be answered.
+                    open.push_back((exchange, tries));
+                } else {
+                    tell(&lanes, &exchange, None);
                 }
-            };
-            open.remove(&exchange);
-            tell(&lanes, &exchange, answer);
-        }
-        if failed {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                PAUSE
             }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }

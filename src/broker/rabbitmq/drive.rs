@@ -50,6 +50,7 @@ where
         scratch: vec![0; READ_BYTES],
         batch: Vec::new(),
         wanted_at: clock::monotonic(),
+        unflushed: false,
     };
     poll_fn(|cx| {
         while called.as_mut().poll(cx).is_ready() {
@@ -90,6 +91,8 @@ struct Turn<'a, S, F> {
     scratch: Vec<u8>,
     batch: Vec<Handover>,
     wanted_at: Instant,
+    /// The socket (TLS) holds bytes back that it has taken.
+    unflushed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
@@ -127,6 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
             messages: room.messages.min(PULL_MESSAGES_MAX),
             ..room
         };
+        if !room.empty {
+            self.wanted_at = now;
+        }
         if room.messages == 0 {
             return false;
         }
@@ -135,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
         for handover in self.batch.drain(..) {
             self.connection.submit(handover);
         }
-        if pulled || !room.empty || self.feed.wanted() {
+        if pulled || self.feed.wanted() {
             self.wanted_at = now;
         } else if now >= self.wanted_at + UNWANTED_MAX {
             self.connection.close(now);
@@ -166,13 +172,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
                     self.connection.lost(End::Lost(error.to_string()));
                     break;
                 }
-                Poll::Pending => return progress,
+                Poll::Pending => break,
             }
         }
-        if progress && let Poll::Ready(Err(error)) = Pin::new(&mut *self.socket).poll_flush(cx) {
-            self.connection.lost(End::Lost(error.to_string()));
-        }
+        self.unflushed |= progress;
+        self.flush(cx);
         progress
+    }
+
+    /// TLS may have taken bytes that the socket under it has no room for yet.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if !self.unflushed {
+            return;
+        }
+        match Pin::new(&mut *self.socket).poll_flush(cx) {
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(error)) => {
+                self.unflushed = false;
+                self.connection.lost(End::Lost(error.to_string()));
+            }
+            Poll::Pending => {}
+        }
     }
 
     fn report(&mut self, now: Instant) {
@@ -183,10 +203,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let wanted = self.feed.wanted();
-        let unwanted = (!wanted).then(|| self.wanted_at + UNWANTED_MAX);
-        // Without room nothing is pulled, and a deadline of the feed that has passed would pass again.
+        // Without room nothing is pulled, and a deadline that has passed would pass again and again.
         let room = self.connection.room().messages > 0;
+        let unwanted = (room && !self.feed.wanted()).then(|| self.wanted_at + UNWANTED_MAX);
         let feed = if room { self.feed.deadline() } else { None };
         self.connection
             .deadline()

@@ -119,7 +119,7 @@ impl Reader<'_> {
         let mut index = 0_usize;
         cursor.enter();
         while cursor.next() {
-            items.extend(self.value(cursor, &format!("{at}/{index}"), depth)?);
+            items.extend(self.value(cursor, &step(at, &index.to_string()), depth)?);
             index += 1;
         }
         Ok(items)
@@ -154,7 +154,7 @@ impl Reader<'_> {
                 .push(at, format!("a name in it {}", json::LONE_SURROGATE));
             return Ok(None);
         };
-        let pointer = pointer_step(at, &name);
+        let pointer = step(at, &name);
         if name.len() > SHORT_STRING_BYTES_MAX {
             let length = name.len();
             self.faults.push(
@@ -216,4 +216,15 @@ impl Names {
         }
         self.many.insert(name.into())
     }
+}
+
+/// A pointer is spelled out for every value, whether or not it is faulty; beyond this many bytes only
+/// its beginning is, so that deep tables of many values cost no more than their text.
+const POINTER_BYTES_MAX: usize = 1024;
+
+fn step(at: &str, next: &str) -> String {
+    if at.len() > POINTER_BYTES_MAX {
+        return at.to_owned();
+    }
+    pointer_step(at, next)
 }

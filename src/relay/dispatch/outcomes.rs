@@ -53,7 +53,7 @@ impl Dispatch {
             Outcome::Confirmed => Event::Confirmed,
             Outcome::Returned(_) => Event::Returned,
             Outcome::Nacked => Event::Nacked,
-            Outcome::Unknown | Outcome::Suspect(_) => Event::Unknown,
+            Outcome::Unknown | Outcome::Unanswered | Outcome::Suspect(_) => Event::Unknown,
             Outcome::Unsent => Event::Unsent,
             Outcome::Refused { maybe_taken, .. } => Event::Refused {
                 maybe_taken: *maybe_taken,
@@ -91,6 +91,8 @@ impl Dispatch {
                 self.again(row);
             }
             Outcome::Unsent => self.again(row),
+            // Whatever the broker closes for, it closes for at once: this one is no suspect any more.
+            Outcome::Unanswered => self.acquit(row),
         }
     }
 
@@ -176,6 +178,22 @@ impl Dispatch {
         {
             self.suspects.insert(place, row);
         }
+    }
+
+    /// No suspect any more: it goes out again on its own lane, in its place.
+    fn acquit(&mut self, row: RowId) {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return;
+        };
+        entry.suspect = false;
+        let reason = Reason::own(
+            ReasonCode::ConnectionLost,
+            "the broker did not confirm the message, and it is sent again",
+        );
+        entry.reason = Some(Arc::new(reason));
+        let (place, message) = (entry.place, Arc::clone(&entry.message));
+        self.again.insert(place, row);
+        self.let_go(&message.draft, place);
     }
 
     /// Back to its place, to be sent before everything newer. A suspect stays one, and a message that

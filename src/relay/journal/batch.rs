@@ -5,6 +5,11 @@ use crate::domain::RowId;
 use crate::relay::AcceptError;
 use crate::store::{self, Accepted, Note, Settlement, StoreError, WriteStore};
 
+/// New messages of one commit at most.
+const COMMIT_MESSAGES_MAX: usize = 4096;
+/// Bytes of their payloads at most, a single larger one apart.
+const COMMIT_BYTES_MAX: usize = 16 << 20;
+
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) accepted: Vec<Accepted>,
@@ -13,18 +18,37 @@ pub(super) struct Batch {
     noted: Vec<Note>,
     /// From this commit on the store knows that everything up to here may have been handed over.
     pub(super) handed_to: Option<RowId>,
+    /// The store had no room for what is new.
+    pub(super) was_refused: bool,
     /// What is no longer pending after the commit.
     pub(super) freed_messages: usize,
     pub(super) freed_bytes: usize,
 }
 
 impl Batch {
-    /// Takes everything that is queued. With `gate`, all of it may be handed over after the commit.
+    /// Takes what is queued: of the new messages as many as one commit may have, the oldest first. With
+    /// `gate`, all of it may be handed over after the commit.
     pub(super) fn take(&mut self, queue: &mut Queue, gate: bool) {
         self.accepted.clear();
         self.settled.clear();
-        std::mem::swap(&mut self.accepted, &mut queue.accepted);
-        std::mem::swap(&mut self.replies, &mut queue.replies);
+        self.was_refused = false;
+        let mut bytes = 0;
+        let fitting = queue
+            .accepted
+            .iter()
+            .take(COMMIT_MESSAGES_MAX)
+            .take_while(|accepted| {
+                bytes += accepted.message.draft.payload.len();
+                bytes <= COMMIT_BYTES_MAX
+            });
+        let count = fitting.count().max(1).min(queue.accepted.len());
+        if count == queue.accepted.len() {
+            std::mem::swap(&mut self.accepted, &mut queue.accepted);
+            std::mem::swap(&mut self.replies, &mut queue.replies);
+        } else {
+            self.accepted.extend(queue.accepted.drain(..count));
+            self.replies.extend(queue.replies.drain(..count));
+        }
         self.freed_messages = queue.settled.len();
         self.freed_bytes = queue.settled.iter().map(|(_, bytes)| bytes).sum();
         self.settled
@@ -62,6 +86,7 @@ impl Batch {
     }
 
     fn refuse_accepted(&mut self) {
+        self.was_refused = true;
         self.freed_messages += self.accepted.len();
         let bytes = self
             .accepted

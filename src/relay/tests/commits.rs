@@ -167,3 +167,35 @@ async fn ids_are_in_the_order_of_commits_and_of_each_caller() {
     assert!(kept.is_sorted());
     assert_eq!(bench.pull(), kept);
 }
+
+#[tokio::test]
+async fn final_statuses_without_room_wait_for_it_and_nothing_new_queues_meanwhile() {
+    let mut bench = Bench::new(AMPLE, true);
+    let first = bench
+        .relay
+        .accept(draft("a"))
+        .await
+        .expect("accepted")
+        .id
+        .row();
+    bench.commit_begins().await;
+    bench.pull();
+    bench.fail([Some(StoreError::Full)]);
+    bench.report(first, Outcome::Confirmed);
+    bench.until(|bench| !bench.relay.health().accepting).await;
+    assert_eq!(bench.relay.accept(draft("a")).await, Err(AcceptError::Full));
+    assert_eq!(bench.relay.health().pending_messages, 1);
+    bench
+        .until(|bench| bench.notes().contains(&Note::Told(first)))
+        .await;
+    bench.until(|bench| bench.relay.health().accepting).await;
+    let notes = [
+        Note::Kept(vec![first], vec![]),
+        Note::Failed,
+        Note::Kept(vec![], vec![first]),
+        Note::Told(first),
+    ];
+    assert_eq!(bench.notes(), notes);
+    assert!(bench.relay.accept(draft("a")).await.is_ok());
+    assert_eq!(bench.end(), Ok(()));
+}

@@ -50,6 +50,8 @@ fn settings() -> Settings {
         frame_bytes_max: None,
         heartbeat: Duration::from_secs(10),
         handshake_timeout: Duration::from_secs(10),
+
+        answer_timeout: None,
         window_messages: 10,
         window_bytes: 1000,
     }
@@ -81,4 +83,51 @@ async fn a_deadline_that_has_passed_does_not_keep_a_lane_busy_while_it_has_no_ro
     assert_eq!(end, End::Stopped);
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked < 20, "the loop went round {asked} times");
+}
+
+#[tokio::test]
+async fn a_lane_that_is_not_wanted_is_not_busy_while_it_cannot_be_closed() {
+    let (mut ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let now = clock::monotonic();
+    let mut feed = Unwanted(Arc::default());
+    let mut connection = Connection::new(settings(), now);
+    let mut turn = Turn {
+        socket: &mut ours,
+        connection: &mut connection,
+        feed: &mut feed,
+        scratch: vec![0; READ_BYTES],
+        batch: Vec::new(),
+        wanted_at: now.checked_sub(UNWANTED_MAX * 2).expect("a minute ago"),
+        unflushed: false,
+    };
+    theirs.write_all(&[]).await.expect("open");
+    // In the handshake there is no room, and nothing to close for: only the handshake has a deadline.
+    poll_fn(|cx| {
+        turn.once(cx, now);
+        Poll::Ready(())
+    })
+    .await;
+    assert!(turn.deadline().is_some_and(|deadline| deadline > now));
+}
+
+struct Unwanted(Arc<Notify>);
+
+impl Feed for Unwanted {
+    fn pull(&mut self, _now: Instant, _room: Room, _into: &mut Vec<Handover>) {}
+
+    fn report(&mut self, _now: Instant, events: &mut Vec<LaneEvent>) {
+        events.clear();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn call(&self) -> Arc<Notify> {
+        Arc::clone(&self.0)
+    }
+
+    fn wanted(&self) -> bool {
+        false
+    }
 }

@@ -128,6 +128,9 @@ pub enum End {
     /// Nothing was heard for two heartbeats.
     #[error("the broker has been silent for two heartbeats")]
     Silent,
+    /// Something was in flight, and nothing was confirmed in time.
+    #[error("the broker did not confirm in time")]
+    Unanswered,
     /// The handshake took too long.
     #[error("the broker did not finish the handshake in time")]
     HandshakeTimeout,

@@ -55,6 +55,8 @@ pub struct Connection {
     phase_deadline: Option<Instant>,
     last_read: Instant,
     last_write: Instant,
+    /// Since when something is in flight and nothing was heard of it.
+    unanswered_since: Option<Instant>,
 }
 
 impl Connection {
@@ -82,6 +84,7 @@ impl Connection {
             phase_deadline,
             last_read: now,
             last_write: now,
+            unanswered_since: None,
         }
     }
 
@@ -186,6 +189,10 @@ impl Connection {
             self.lost(end);
             return;
         }
+        if self.is_unanswered(now) {
+            self.give_up_unanswered();
+            return;
+        }
         let Some(heartbeat) = self.heartbeat() else {
             return;
         };
@@ -209,7 +216,38 @@ impl Connection {
                 silent
             }
         });
-        self.phase_deadline.into_iter().chain(heartbeat).min()
+        let limit = self.settings.answer_timeout;
+        let answer = self
+            .unanswered_since
+            .zip(limit)
+            .map(|(since, limit)| since + limit);
+        self.phase_deadline
+            .into_iter()
+            .chain(heartbeat)
+            .chain(answer)
+            .min()
+    }
+
+    /// Keeps the time of what is in flight. A broker that blocks says so, and is waited for.
+    fn is_unanswered(&mut self, now: Instant) -> bool {
+        let Some(limit) = self.settings.answer_timeout else {
+            return false;
+        };
+        if self.ledger.open() == 0 || self.blocked {
+            self.unanswered_since = None;
+            return false;
+        }
+        now >= *self.unanswered_since.get_or_insert(now) + limit
+    }
+
+    fn give_up_unanswered(&mut self) {
+        let before = self.events.len();
+        self.lost(End::Unanswered);
+        for event in &mut self.events[before..] {
+            if let LaneEvent::Ended(_, outcome @ Outcome::Unknown) = event {
+                *outcome = Outcome::Unanswered;
+            }
+        }
     }
 
     fn heartbeat(&self) -> Option<Duration> {

@@ -167,3 +167,18 @@ fn messages_behind_a_suspect_are_not_overtaken_by_what_waited_for_a_missing_exch
     assert_eq!(all_tried(&mut world), [0, 1, 2, 3]);
     world.run_out();
 }
+
+#[test]
+fn a_suspect_that_nobody_answers_is_none_any_more_and_lets_the_others_try() {
+    let mut world = world();
+    plain(&mut world, "", "a", 2);
+    plain(&mut world, "", "b", 1);
+    pull(&mut world);
+    world.report([(0, suspect()), (1, Outcome::Unsent), (2, suspect())]);
+    assert_eq!(world.try_alone(), Some(0));
+    world.tried(Outcome::Unanswered);
+    assert_eq!(pull(&mut world), [0, 1]);
+    assert_eq!(world.try_alone(), Some(2));
+    world.tried(Outcome::Confirmed);
+    world.run_out();
+}

@@ -11,7 +11,7 @@ impl World {
         let seen = &mut self.all[index];
         let exchange = seen.message.draft.exchange.clone();
         seen.whereabouts = Whereabouts::Idle;
-        let doubts = [Outcome::Nacked, Outcome::Unknown].contains(outcome)
+        let doubts = [Outcome::Nacked, Outcome::Unknown, Outcome::Unanswered].contains(outcome)
             || matches!(outcome, Outcome::Suspect(_))
             || matches!(
                 outcome,
@@ -35,7 +35,8 @@ impl World {
                     None => settled = Some((Status::Failed, Some(ReasonCode::Nacked))),
                 }
             }
-            Outcome::Unknown => {
+            Outcome::Unknown | Outcome::Unanswered => {
+                seen.suspect &= *outcome == Outcome::Unknown;
                 seen.lost = true;
                 seen.reason = Some(ReasonCode::ConnectionLost);
             }

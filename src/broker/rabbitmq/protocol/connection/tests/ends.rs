@@ -256,3 +256,24 @@ fn the_brokers_own_close_blames_a_message_only_for_what_a_message_can_do() {
         assert!(!wire.broker.truths.contains_key(&row(3)));
     }
 }
+
+#[test]
+fn what_is_not_answered_in_time_ends_the_connection() {
+    let limit = Duration::from_secs(3);
+    let settings = Settings {
+        answer_timeout: Some(limit),
+        ..settings()
+    };
+    let mut wire = Wire::new(settings, super::model::Broker::new(0, 0, 4096));
+    wire.pump();
+    wire.tick(Duration::from_secs(4));
+    assert!(!wire.is_over(), "nothing is in flight");
+    assert!(wire.submit(&message(1, "x", 1)));
+    wire.write(usize::MAX);
+    wire.tick(Duration::ZERO);
+    wire.tick(Duration::from_secs(2));
+    assert!(!wire.is_over());
+    wire.tick(Duration::from_secs(1));
+    assert_eq!(wire.outcomes[&row(1)], Outcome::Unanswered);
+    assert_eq!(wire.end(), &End::Unanswered);
+}

@@ -25,6 +25,8 @@ pub(super) fn settings() -> Settings {
         frame_bytes_max: None,
         heartbeat: Duration::from_secs(10),
         handshake_timeout: Duration::from_secs(5),
+
+        answer_timeout: None,
         window_messages: 100,
         window_bytes: 1 << 20,
     }
@@ -259,7 +261,7 @@ impl Wire {
                     maybe_taken,
                 } => heard(truth.closed_at) && *maybe_taken == (reason.reply_code == Some(541)),
                 Outcome::Suspect(_) => true,
-                Outcome::Unknown => !heard(truth.closed_at),
+                Outcome::Unknown | Outcome::Unanswered => !heard(truth.closed_at),
                 Outcome::Unsent => !truth.processed && truth.closed_at.is_none(),
             };
             assert!(
