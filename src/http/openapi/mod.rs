@@ -87,7 +87,7 @@ was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
 | `Prefer: wait` | {wait} s |\n\
 | pending messages | {pending} |\n\
 | pending messages, their bytes | {pending_bytes} MiB |\n\
-| settled messages that are kept to be asked about | {history} |\n\
+| settled messages that a store in memory keeps | {history} |\n\
 | settled messages, their bytes | {history_bytes} MiB |\n",
         body = mib(limits.body_bytes_max),
         payload = mib(limits.payload_bytes_max),
