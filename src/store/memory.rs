@@ -97,7 +97,9 @@ impl ReadStore for MemoryStore {
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
         let kept = self.kept.lock();
         Ok(match kept.rows.get(&id.row()) {
-            Some(row) if row.message.id == id => Lookup::Found(Box::new(row.record())),
+            Some(row) if row.message.id == id => {
+                Lookup::Found(Box::new(kept.record(id.row(), row)))
+            }
             None if kept.facts.horizon.is_some_and(|row| id.row() <= row) => Lookup::Expired,
             _ => Lookup::NotFound,
         })
@@ -206,6 +208,15 @@ impl Kept {
         }
     }
 
+    fn record(&self, row_id: RowId, row: &Row) -> Record {
+        let pending = self.pending.get(usize::from(row.partition));
+        let note = pending.and_then(|rows| *rows.get(&row_id)?);
+        Record {
+            doubt: note.map(|note| note.attempts),
+            ..Record::of(&row.message, 0, row.outcome.as_deref().cloned())
+        }
+    }
+
     fn forget(&mut self) {
         while self.history.len() > self.budget.messages_max
             || self.history_bytes > self.budget.bytes_max
@@ -232,12 +243,6 @@ impl Facts {
             Status::Returned => &mut self.returned,
             Status::Failed | Status::Pending => &mut self.failed,
         }
-    }
-}
-
-impl Row {
-    fn record(&self) -> Record {
-        Record::of(&self.message, 0, self.outcome.as_deref().cloned())
     }
 }
 

@@ -148,8 +148,10 @@ fn awaiting(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
     let mut statement = connection.prepare_cached(&sql)?;
     for partition in (0_u8..).take(PARTITIONS_MAX) {
         let mut rows = statement.query([key(partition, row)])?;
-        if let Some(row) = rows.next()? {
-            return pending_record(row).map(Some);
+        if let Some(found) = rows.next()? {
+            let mut record = pending_record(found)?;
+            record.doubt = doubt(connection, &State::load(connection)?, row)?;
+            return Ok(Some(record));
         }
     }
     Ok(None)
@@ -177,7 +179,9 @@ pub(super) fn pending(
         if bytes > bytes_max && !found.is_empty() {
             break;
         }
-        mark(connection, &state, &mut one)?;
+        let doubt = doubt(connection, &state, one.message.id.row())?;
+        one.duplicate_possible = doubt.is_some();
+        one.attempts = doubt.unwrap_or(0);
         found.push(one);
         if found.len() >= messages_max {
             break;
@@ -186,20 +190,17 @@ pub(super) fn pending(
     Ok(found)
 }
 
-fn mark(connection: &Connection, state: &State, one: &mut Recovered) -> Outcome<()> {
-    let row = one.message.id.row();
-    one.duplicate_possible = state.doubtful_to.is_some_and(|to| row <= to);
-    if state.notes > 0 {
-        let note = "SELECT attempts FROM notes WHERE row = ?1";
-        let attempts = connection
-            .prepare_cached(note)?
-            .query_row([row_number(row)], |row| row.get(0));
-        if let Some(attempts) = attempts.optional()? {
-            one.duplicate_possible = true;
-            one.attempts = attempts;
-        }
+/// Hand-overs as last noted of a pending message that is doubtful; 0 when only the crash is known.
+fn doubt(connection: &Connection, state: &State, row: RowId) -> Outcome<Option<u32>> {
+    let crashed = state.doubtful_to.is_some_and(|to| row <= to).then_some(0);
+    if state.notes == 0 {
+        return Ok(crashed);
     }
-    Ok(())
+    let note = "SELECT attempts FROM notes WHERE row = ?1";
+    let noted = connection
+        .prepare_cached(note)?
+        .query_row([row_number(row)], |row| row.get(0));
+    Ok(noted.optional()?.or(crashed))
 }
 
 /// See [`ReadStore::facts`].
