@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
 use super::error::Outcome;
+use super::state::State;
 
 /// An operator's `sqlite3` may hold the write lock for a moment. Whoever holds it longer stops the
 /// gateway, since nothing can be kept meanwhile.
@@ -51,6 +52,12 @@ pub(super) fn creating(path: &Path, vfs: Option<&str>) -> Outcome<Connection> {
          PRAGMA synchronous = FULL; PRAGMA application_id = {};",
         super::schema::APPLICATION_ID
     ))?;
+    Ok(connection)
+}
+
+/// Reads something, so that every file that the connection needs is open from now on.
+pub(super) fn touch(connection: Connection) -> Outcome<Connection> {
+    State::load(&connection)?;
     Ok(connection)
 }
 

@@ -64,10 +64,12 @@ impl SqliteStore {
         }
         let ready = prepare(path, options)?;
         let reserve = Reserve::set_aside(path, options.reserve_bytes);
-        let reader = SqliteReader::new(path, options);
+        let failed = |failure: Failure| failure.into_open(path);
+        let reader = SqliteReader::open(path, options).map_err(failed)?;
         let (last_row, was_clean) = (ready.state.last_row, ready.was_clean);
         let pending = ready.state.facts().pending;
-        let checkpoints = Checkpoints::start(path, options).map_err(io)?;
+        let checkpoints = connection::writing(path, options).and_then(connection::touch);
+        let checkpoints = Checkpoints::start(checkpoints.map_err(failed)?).map_err(io)?;
         let store = SqliteStore::new(Parts {
             connection: ready.connection,
             state: ready.state,

@@ -31,18 +31,33 @@ struct Pool {
 }
 
 impl SqliteReader {
-    pub(super) fn new(path: &Path, options: &Options) -> Self {
-        Self {
+    /// With one connection that is open already: later there may be no descriptors left, and a
+    /// message that cannot be read back is the end.
+    pub(super) fn open(path: &Path, options: &Options) -> Outcome<Self> {
+        let reader = Self {
             path: path.to_owned(),
             vfs: options.vfs.clone(),
             readers_max: options.readers_max.max(1),
             pool: Mutex::default(),
             returned: Condvar::new(),
-        }
+        };
+        let first = reader.another()?;
+        *reader.pool.lock() = Pool {
+            idle: vec![first],
+            open: 1,
+        };
+        Ok(reader)
+    }
+
+    fn another(&self) -> Outcome<Connection> {
+        connection::reading(&self.path, self.vfs.as_deref()).and_then(connection::touch)
     }
 
     /// Runs `read` in a transaction, so that all its questions are about the same moment.
-    fn ask<T>(&self, read: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Outcome<T>,
+    ) -> Result<T, StoreError> {
         let connection = self.take()?;
         let answer = at_one_moment(&connection, read);
         let mut pool = self.pool.lock();
@@ -56,6 +71,8 @@ impl SqliteReader {
         Ok(answer?)
     }
 
+    /// A connection that nobody uses: an idle one, or one more. When there can be no more, whoever
+    /// finds none waits.
     fn take(&self) -> Result<Connection, StoreError> {
         let mut pool = self.pool.lock();
         loop {
@@ -65,11 +82,19 @@ impl SqliteReader {
             if pool.open < self.readers_max {
                 pool.open += 1;
                 drop(pool);
-                return connection::reading(&self.path, self.vfs.as_deref()).map_err(|failure| {
-                    self.pool.lock().open -= 1;
+                let failure = match self.another() {
+                    Ok(connection) => return Ok(connection),
+                    Err(failure) => failure,
+                };
+                pool = self.pool.lock();
+                pool.open -= 1;
+                if pool.open == 0 {
                     self.returned.notify_one();
-                    failure.into()
-                });
+                    return Err(failure.into());
+                }
+                if !pool.idle.is_empty() {
+                    continue;
+                }
             }
             self.returned.wait(&mut pool);
         }
