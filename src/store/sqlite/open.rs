@@ -12,7 +12,7 @@ use rusqlite::wal::CheckpointMode;
 use super::checkpoint::{self, Checkpoints};
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, OpenError, Outcome};
-use super::lock::{Lock, beside};
+use super::lock::{Lock, beside, one_name};
 use super::reader::SqliteReader;
 use super::reserve::Reserve;
 use super::schema;
@@ -53,6 +53,7 @@ impl SqliteStore {
             path: path.to_owned(),
             source,
         };
+        let path = &*one_name(path).map_err(io)?;
         let lock = Lock::take(path)?;
         create::unless_there(path, options.vfs.as_deref())?;
         check_header(path)?;

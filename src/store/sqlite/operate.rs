@@ -11,6 +11,7 @@ use rusqlite::backup::Backup;
 
 use super::connection;
 use super::error::{Failure, OpenError, Outcome};
+use super::lock::{beside, one_name};
 use super::log;
 use super::messages::{self, recovered};
 use super::outcomes;
@@ -84,7 +85,7 @@ pub fn info(path: &Path) -> Result<Info, OpenError> {
 /// It cannot be read at all.
 pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
     let mut found = reading(path, problems)?;
-    let log = log::is_damaged(&super::lock::beside(path, "-wal"));
+    let log = one_name(path).and_then(|path| log::is_damaged(&beside(&path, "-wal")));
     if log.is_ok_and(|damaged| damaged) {
         found.push("the log (-wal) has lost commits in its middle".into());
     }

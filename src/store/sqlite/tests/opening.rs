@@ -1,6 +1,8 @@
 //! What is open, and under which name.
 
+use super::super::{OpenError, SqliteStore};
 use super::{Bench, options};
+use crate::domain::WallTime;
 use crate::store::contract::samples::{accepted, accepting};
 use crate::store::{ReadStore, StoreError, WriteStore};
 
@@ -40,4 +42,27 @@ fn reader_error(bench: &Bench) -> StoreError {
     let refused = |_: &rusqlite::Connection| Err::<(), _>(rusqlite::Error::InvalidQuery.into());
     bench.reader().ask(refused).expect_err("refused");
     bench.reader().facts().expect_err("nothing is open")
+}
+
+#[test]
+fn a_store_by_another_name_is_the_same_store() {
+    let mut bench = Bench::new(options(1));
+    let link = bench.beside(".link");
+    std::os::unix::fs::symlink(bench.path(), &link).expect("link");
+    let second = SqliteStore::open(&link, &bench.options, WallTime::from_unix_ms(0));
+    let error = second.err().expect("refused");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    let directory = bench.path().parent().expect("a directory").to_owned();
+    let linked = bench.beside(".directory");
+    std::os::unix::fs::symlink(&directory, &linked).expect("link");
+    let new =
+        |name: &std::path::Path| SqliteStore::open(name, &bench.options, WallTime::from_unix_ms(0));
+    let _first = new(&linked.join("new.db")).expect("open");
+    let error = new(&directory.join("new.db")).err().expect("refused");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    // The log is looked for where it is.
+    bench.close();
+    let opened = SqliteStore::open(&link, &bench.options, WallTime::from_unix_ms(0));
+    let opened = opened.expect("open");
+    assert_eq!(opened.store.log_path, bench.beside("-wal"));
 }
