@@ -114,13 +114,26 @@ pub fn list_pending(
 /// transaction: the gateway goes on, and only its log cannot start anew meanwhile.
 ///
 /// # Errors
-/// It cannot be read, or the copy cannot be written; what is left of the copy is to be removed.
+/// It cannot be read, or the copy cannot be written; nothing is left of the copy then.
 pub fn backup(path: &Path, to: &Path) -> Result<(), OpenError> {
     let written = |source| OpenError::Io {
         path: to.to_owned(),
         source,
     };
     std::fs::File::create_new(to).map_err(written)?;
+    let copied = copy(path, to).and_then(|()| {
+        std::fs::File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(written)
+    });
+    if copied.is_err() {
+        // Half a copy is of no use to anybody, and would be in the way of the next one.
+        let _ = std::fs::remove_file(to);
+    }
+    copied
+}
+
+fn copy(path: &Path, to: &Path) -> Result<(), OpenError> {
     reading(path, |connection| {
         // The read transaction is open once something was read; the copy is of that moment.
         schema::version(connection)?;
@@ -129,10 +142,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), OpenError> {
         Backup::new(connection, &mut copy)?.step(-1)?;
         copy.close().map_err(|(_, error)| error)?;
         Ok(())
-    })?;
-    std::fs::File::open(to)
-        .and_then(|file| file.sync_all())
-        .map_err(written)
+    })
 }
 
 /// What is wrong with the store that `connection` is reading.

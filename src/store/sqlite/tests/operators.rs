@@ -66,6 +66,18 @@ fn a_backup_is_a_whole_store_of_one_moment() {
 }
 
 #[test]
+fn a_backup_that_fails_leaves_nothing_in_the_way_of_the_next() {
+    let bench = bench();
+    let copy = bench.beside(".copy");
+    let none = bench.beside(".none");
+    assert!(operate::backup(&none, &copy).is_err());
+    assert!(!copy.exists());
+    operate::backup(bench.path(), &copy).expect("backup");
+    assert!(operate::backup(&none, &copy).is_err());
+    assert!(copy.exists(), "it was there before");
+}
+
+#[test]
 fn check_tells_what_does_not_fit_together() {
     let bench = bench();
     let other = rusqlite::Connection::open(bench.path()).expect("open");
