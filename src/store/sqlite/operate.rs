@@ -4,6 +4,7 @@
 //! One limit: a store whose gateway has crashed and that nobody has opened since may have to be
 //! recovered first, for which the file must be writable.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -47,15 +48,20 @@ fn reading<T>(path: &Path, ask: impl FnOnce(&Connection) -> Outcome<T>) -> Resul
                 detail: "it is a SQLite database of another application".into(),
             }));
         }
-        let found = schema::version(connection)?;
-        if found != schema::VERSION {
-            return Ok(Err(OpenError::TooNew {
-                path: path.to_owned(),
+        let (path, found) = (path.to_owned(), schema::version(connection)?);
+        match found.cmp(&schema::VERSION) {
+            Ordering::Less => Ok(Err(OpenError::TooOld {
+                path,
+                found,
+                wanted: schema::VERSION,
+            })),
+            Ordering::Equal => ask(connection).map(Ok),
+            Ordering::Greater => Ok(Err(OpenError::TooNew {
+                path,
                 found,
                 known: schema::VERSION,
-            }));
+            })),
         }
-        ask(connection).map(Ok)
     };
     connection::reading(path, None)
         .and_then(|connection| at_one_moment(&connection, ask))
