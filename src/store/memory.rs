@@ -191,7 +191,8 @@ impl Kept {
         let bytes = row.message.footprint_bytes();
         let partition = usize::from(row.partition);
         self.pending[partition].remove(&row_id);
-        self.pending_bytes[partition] -= bytes as u64;
+        let pending_bytes = &mut self.pending_bytes[partition];
+        *pending_bytes = pending_bytes.saturating_sub(bytes as u64);
         self.history.push_back(row_id);
         self.history_bytes += bytes;
         self.facts.last_position += 1;
@@ -225,9 +226,11 @@ impl Kept {
                 return;
             };
             if let Some(row) = self.rows.remove(&oldest) {
-                self.history_bytes -= row.message.footprint_bytes();
+                let bytes = row.message.footprint_bytes();
+                self.history_bytes = self.history_bytes.saturating_sub(bytes);
                 if let Some(outcome) = row.outcome {
-                    *self.facts.of(outcome.status) -= 1;
+                    let count = self.facts.of(outcome.status);
+                    *count = count.saturating_sub(1);
                 }
             }
             self.facts.horizon = self.facts.horizon.max(Some(oldest));
