@@ -76,6 +76,17 @@ fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Outcome<Connection>
     Ok(connection)
 }
 
+/// Runs `work`, which is told at once when somebody else is in the way.
+pub(super) fn without_waiting<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Outcome<T>,
+) -> Outcome<T> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let done = work(connection);
+    connection.busy_timeout(BUSY)?;
+    done
+}
+
 /// A number that a PRAGMA answers.
 pub(super) fn pragma(connection: &Connection, name: &str) -> Outcome<u64> {
     let mut statement = connection.prepare_cached(name)?;
