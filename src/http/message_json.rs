@@ -125,7 +125,8 @@ impl<'a> MessageJson<'a> {
         }
     }
 
-    /// A message that is kept; `progress` is how it is getting on while it is pending.
+    /// A message that is kept; `progress` is how it is getting on while it is pending. What the
+    /// relay has not read back since a restart, only the record can be doubtful of.
     pub(super) fn of_record(record: &'a Record, progress: &'a Progress) -> Self {
         let pending = Self {
             id: record.id,
@@ -139,9 +140,9 @@ impl<'a> MessageJson<'a> {
             size_bytes: record.size_bytes,
             accepted_at: record.accepted_at,
             settled_at: None,
-            attempts: progress.attempts,
+            attempts: progress.attempts.max(record.doubt.unwrap_or(0)),
             replays: record.replays,
-            duplicate_possible: progress.duplicate_possible,
+            duplicate_possible: progress.duplicate_possible || record.doubt.is_some(),
             group: None,
             deliver_at: None,
             next_attempt_at: progress.next_attempt_at,
@@ -207,4 +208,61 @@ fn told_or_null<S: Serializer>(value: &Option<WallTime>, serializer: S) -> Resul
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn word<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(status.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::RowId;
+
+    fn told(record: &Record, progress: &Progress) -> (u32, bool) {
+        let told = MessageJson::of_record(record, progress);
+        (told.attempts, told.duplicate_possible)
+    }
+
+    #[test]
+    fn a_doubt_that_only_the_store_knows_is_told_while_the_message_is_pending() {
+        let id = MessageId::from_parts(RowId::from_stored(1), 2);
+        let record = |doubt, outcome| Record {
+            id,
+            exchange: "".into(),
+            routing_key: "key".into(),
+            ordering_key: None,
+            mandatory: true,
+            message_id: None,
+            size_bytes: 1,
+            accepted_at: WallTime::from_unix_ms(1),
+            replays: 0,
+            doubt,
+            outcome,
+        };
+        let known_to_nobody_else = Progress::default();
+        assert_eq!(told(&record(None, None), &known_to_nobody_else), (0, false));
+        assert_eq!(
+            told(&record(Some(0), None), &known_to_nobody_else),
+            (0, true)
+        );
+        assert_eq!(
+            told(&record(Some(3), None), &known_to_nobody_else),
+            (3, true)
+        );
+        let tried_again = Progress {
+            attempts: 5,
+            ..Progress::default()
+        };
+        assert_eq!(told(&record(Some(3), None), &tried_again), (5, true));
+        let settled = Settlement {
+            id,
+            status: Status::Confirmed,
+            reason: None,
+            attempts: 1,
+            duplicate_possible: false,
+            revision: 2,
+            settled_at: WallTime::from_unix_ms(2),
+        };
+        assert_eq!(
+            told(&record(None, Some(settled)), &known_to_nobody_else),
+            (1, false)
+        );
+    }
 }

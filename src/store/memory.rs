@@ -97,7 +97,9 @@ impl ReadStore for MemoryStore {
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
         let kept = self.kept.lock();
         Ok(match kept.rows.get(&id.row()) {
-            Some(row) if row.message.id == id => Lookup::Found(Box::new(row.record())),
+            Some(row) if row.message.id == id => {
+                Lookup::Found(Box::new(kept.record(id.row(), row)))
+            }
             None if kept.facts.horizon.is_some_and(|row| id.row() <= row) => Lookup::Expired,
             _ => Lookup::NotFound,
         })
@@ -189,7 +191,8 @@ impl Kept {
         let bytes = row.message.footprint_bytes();
         let partition = usize::from(row.partition);
         self.pending[partition].remove(&row_id);
-        self.pending_bytes[partition] -= bytes as u64;
+        let pending_bytes = &mut self.pending_bytes[partition];
+        *pending_bytes = pending_bytes.saturating_sub(bytes as u64);
         self.history.push_back(row_id);
         self.history_bytes += bytes;
         self.facts.last_position += 1;
@@ -206,6 +209,15 @@ impl Kept {
         }
     }
 
+    fn record(&self, row_id: RowId, row: &Row) -> Record {
+        let pending = self.pending.get(usize::from(row.partition));
+        let note = pending.and_then(|rows| *rows.get(&row_id)?);
+        Record {
+            doubt: note.map(|note| note.attempts),
+            ..Record::of(&row.message, 0, row.outcome.as_deref().cloned())
+        }
+    }
+
     fn forget(&mut self) {
         while self.history.len() > self.budget.messages_max
             || self.history_bytes > self.budget.bytes_max
@@ -214,9 +226,11 @@ impl Kept {
                 return;
             };
             if let Some(row) = self.rows.remove(&oldest) {
-                self.history_bytes -= row.message.footprint_bytes();
+                let bytes = row.message.footprint_bytes();
+                self.history_bytes = self.history_bytes.saturating_sub(bytes);
                 if let Some(outcome) = row.outcome {
-                    *self.facts.of(outcome.status) -= 1;
+                    let count = self.facts.of(outcome.status);
+                    *count = count.saturating_sub(1);
                 }
             }
             self.facts.horizon = self.facts.horizon.max(Some(oldest));
@@ -232,12 +246,6 @@ impl Facts {
             Status::Returned => &mut self.returned,
             Status::Failed | Status::Pending => &mut self.failed,
         }
-    }
-}
-
-impl Row {
-    fn record(&self) -> Record {
-        Record::of(&self.message, 0, self.outcome.as_deref().cloned())
     }
 }
 

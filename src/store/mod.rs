@@ -170,12 +170,15 @@ pub struct Record {
     pub accepted_at: WallTime,
     /// Times it was replayed.
     pub replays: u32,
+    /// Hand-overs that left a doubt before a restart, for a pending message whose doubt the store
+    /// knows.
+    pub doubt: Option<u32>,
     /// Its final status, once it is kept.
     pub outcome: Option<Settlement>,
 }
 
 impl Record {
-    /// What is known of `message` once it was replayed `replays` times.
+    /// What is known of `message` once it was replayed `replays` times, doubts apart.
     #[must_use]
     pub fn of(message: &Message, replays: u32, outcome: Option<Settlement>) -> Self {
         let draft = &message.draft;
@@ -189,6 +192,7 @@ impl Record {
             size_bytes: draft.payload.len() as u64,
             accepted_at: message.accepted_at,
             replays,
+            doubt: None,
             outcome,
         }
     }

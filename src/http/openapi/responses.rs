@@ -215,6 +215,7 @@ fn example(status: Option<Status>) -> Option<Value> {
         size_bytes: 12,
         accepted_at,
         replays: 0,
+        doubt: None,
         outcome: status.map(|status| Settlement {
             id,
             status,

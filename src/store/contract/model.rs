@@ -21,6 +21,13 @@ struct Kept {
     doubtful: bool,
 }
 
+impl Kept {
+    fn doubt(&self) -> Option<u32> {
+        let noted = self.note.map(|note| note.attempts);
+        noted.or(self.doubtful.then_some(0))
+    }
+}
+
 /// What a reopening with another number of partitions spreads by.
 pub(crate) fn partition_of(message: &Message, partitions: u8) -> u8 {
     (message.id.row().get() / 3 % u64::from(partitions)).to_le_bytes()[0]
@@ -120,8 +127,8 @@ impl Model {
             .take_while(fits)
             .map(|(_, kept)| Recovered {
                 message: Arc::clone(&kept.message),
-                duplicate_possible: kept.doubtful || kept.note.is_some(),
-                attempts: kept.note.map_or(0, |note| note.attempts),
+                duplicate_possible: kept.doubt().is_some(),
+                attempts: kept.doubt().unwrap_or(0),
             })
             .collect()
     }
@@ -150,7 +157,10 @@ impl Model {
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = (Record, &Message)> {
-        let record = |kept: &Kept| Record::of(&kept.message, 0, kept.settled.clone());
+        let record = |kept: &Kept| Record {
+            doubt: kept.doubt().filter(|_| kept.settled.is_none()),
+            ..Record::of(&kept.message, 0, kept.settled.clone())
+        };
         self.kept
             .iter()
             .map(move |kept| (record(kept), &*kept.message))

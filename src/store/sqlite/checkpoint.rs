@@ -9,7 +9,6 @@
 //! Tried: `wal_autocheckpoint` stalls one commit in forty for 15 ms or more; the thread alone lets
 //! the log grow for as long as the load lasts.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -17,8 +16,6 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode};
 
-use super::Options;
-use super::connection;
 use super::error::{Failure, Outcome};
 use crate::store::StoreError;
 
@@ -43,13 +40,14 @@ struct Order {
 }
 
 impl Checkpoints {
-    /// Starts the thread for the database at `path`.
-    pub(super) fn start(path: &Path, options: &Options) -> std::io::Result<Self> {
+    /// Starts the thread. Its `connection` is open from the beginning: later there may be no
+    /// descriptors left, and a checkpoint that fails is the end.
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let desk = Arc::new(Desk::default());
-        let (theirs, path, options) = (Arc::clone(&desk), path.to_owned(), options.clone());
+        let theirs = Arc::clone(&desk);
         let thread = std::thread::Builder::new()
             .name("amqpost-checkpoint".into())
-            .spawn(move || theirs.work(&path, &options))?;
+            .spawn(move || theirs.work(&connection))?;
         Ok(Self {
             desk,
             thread: Some(thread),
@@ -94,8 +92,7 @@ impl Drop for Checkpoints {
 }
 
 impl Desk {
-    fn work(&self, path: &Path, options: &Options) {
-        let mut connection = None;
+    fn work(&self, connection: &Connection) {
         loop {
             let mut order = self.order.lock();
             while !order.busy && !order.stop {
@@ -105,7 +102,7 @@ impl Desk {
                 return;
             }
             drop(order);
-            let done = round(&mut connection, path, options);
+            let done = copy(connection, CheckpointMode::PASSIVE);
             let mut order = self.order.lock();
             order.busy = false;
             match done.map_err(StoreError::from) {
@@ -114,14 +111,6 @@ impl Desk {
             }
         }
     }
-}
-
-fn round(connection: &mut Option<Connection>, path: &Path, options: &Options) -> Outcome<()> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connection::writing(path, options)?),
-    };
-    copy(connection, CheckpointMode::PASSIVE)
 }
 
 /// Copies the log, or leaves it to whoever is at it already: an operator's `sqlite3` may be, and

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
 use super::error::Outcome;
+use super::state::State;
 
 /// An operator's `sqlite3` may hold the write lock for a moment. Whoever holds it longer stops the
 /// gateway, since nothing can be kept meanwhile.
@@ -54,6 +55,12 @@ pub(super) fn creating(path: &Path, vfs: Option<&str>) -> Outcome<Connection> {
     Ok(connection)
 }
 
+/// Reads something, so that every file that the connection needs is open from now on.
+pub(super) fn touch(connection: Connection) -> Outcome<Connection> {
+    State::load(&connection)?;
+    Ok(connection)
+}
+
 fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Outcome<Connection> {
     // One thread at a time has a connection, which is what NO_MUTEX asks for.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -67,6 +74,17 @@ fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Outcome<Connection>
     // connection means could make matters worse.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
+}
+
+/// Runs `work`, which is told at once when somebody else is in the way.
+pub(super) fn without_waiting<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Outcome<T>,
+) -> Outcome<T> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let done = work(connection);
+    connection.busy_timeout(BUSY)?;
+    done
 }
 
 /// A number that a PRAGMA answers.

@@ -46,6 +46,19 @@ pub enum OpenError {
         /// The latest known one.
         known: i64,
     },
+    /// It was written by an earlier version of the gateway, and whoever asks must not alter it.
+    #[error(
+        "{path} has schema version {found}, from an earlier version of the gateway, and can only be \
+         read at version {wanted}: start this gateway on it once, or use the version that wrote it"
+    )]
+    TooOld {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The one that can be read.
+        wanted: i64,
+    },
     /// Part of it is missing or altered.
     #[error("{path} is damaged: {detail}. Restore a backup, or rescue what is left with sqlite3")]
     Damaged {

@@ -26,8 +26,10 @@ const PAYLOAD_BYTES: &str = "SELECT length(payload) + ifnull(length(properties),
 /// What is known of what is due, between two looks at the clock.
 pub(super) struct Due {
     pub(super) now: WallTime,
-    /// The files have nearly used up their budget.
+    /// The pages in use have nearly used up the budget.
     pub(super) squeezed: bool,
+    /// The last message found no room.
+    pub(super) refused: bool,
     /// Something was settled before this time and must go.
     pub(super) aged_before: Option<WallTime>,
     /// There may be free pages to give back.
@@ -39,6 +41,7 @@ impl Due {
         Self {
             now,
             squeezed: false,
+            refused: false,
             aged_before: None,
             vacuum: true,
         }

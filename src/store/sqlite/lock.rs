@@ -4,6 +4,7 @@
 //! process ends; what counts is the lock, which the kernel takes back however it ends.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
@@ -18,6 +19,22 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// The one name of the database at `path`: by another one, the lock and the log beside it would be
+/// other files. A database that is not there yet gets the one name of its directory.
+pub(super) fn one_name(path: &Path) -> io::Result<PathBuf> {
+    match (path.canonicalize(), path.file_name()) {
+        (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent();
+            let directory = directory.filter(|parent| !parent.as_os_str().is_empty());
+            Ok(directory
+                .unwrap_or(Path::new("."))
+                .canonicalize()?
+                .join(name))
+        }
+        (found, _) => found,
+    }
 }
 
 impl Lock {

@@ -103,7 +103,7 @@ pub(super) fn recovered(row: &Row<'_>) -> Outcome<Recovered> {
     })
 }
 
-/// The record of a row of [`RECORD_COLUMNS`].
+/// The record of a row of [`RECORD_COLUMNS`], without what is doubtful of it.
 pub(super) fn pending_record(row: &Row<'_>) -> Outcome<Record> {
     let random = row.get::<_, i64>(1)?.cast_unsigned();
     Ok(Record {
@@ -116,6 +116,7 @@ pub(super) fn pending_record(row: &Row<'_>) -> Outcome<Record> {
         ordering_key: text(row, 7)?,
         message_id: text(row, 8)?,
         size_bytes: row.get::<_, i64>(9)?.cast_unsigned(),
+        doubt: None,
         outcome: None,
     })
 }

@@ -71,8 +71,8 @@ pub struct Options {
     pub history_age: Duration,
     /// Bytes that settled messages may take, as accounted in [`crate::store::Facts::history_bytes`].
     pub history_bytes_max: u64,
-    /// Bytes that the files may take. History is forgotten early when seven eighths are used; beyond
-    /// the limit nothing is accepted.
+    /// Bytes that the files may take. History is forgotten early when seven eighths are used, the log
+    /// apart; beyond the limit, the log included, nothing is accepted.
     pub store_bytes_max: u64,
     /// Bytes of `store_bytes_max` that only settlements may use. As many are set aside on the disk,
     /// in a file that is given up when the disk is full.

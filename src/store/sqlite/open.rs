@@ -12,7 +12,7 @@ use rusqlite::wal::CheckpointMode;
 use super::checkpoint::{self, Checkpoints};
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, OpenError, Outcome};
-use super::lock::{Lock, beside};
+use super::lock::{Lock, beside, one_name};
 use super::reader::SqliteReader;
 use super::reserve::Reserve;
 use super::schema;
@@ -53,6 +53,7 @@ impl SqliteStore {
             path: path.to_owned(),
             source,
         };
+        let path = &*one_name(path).map_err(io)?;
         let lock = Lock::take(path)?;
         create::unless_there(path, options.vfs.as_deref())?;
         check_header(path)?;
@@ -64,10 +65,12 @@ impl SqliteStore {
         }
         let ready = prepare(path, options)?;
         let reserve = Reserve::set_aside(path, options.reserve_bytes);
-        let reader = SqliteReader::new(path, options);
+        let failed = |failure: Failure| failure.into_open(path);
+        let reader = SqliteReader::open(path, options).map_err(failed)?;
         let (last_row, was_clean) = (ready.state.last_row, ready.was_clean);
         let pending = ready.state.facts().pending;
-        let checkpoints = Checkpoints::start(path, options).map_err(io)?;
+        let checkpoints = connection::writing(path, options).and_then(connection::touch);
+        let checkpoints = Checkpoints::start(checkpoints.map_err(failed)?).map_err(io)?;
         let store = SqliteStore::new(Parts {
             connection: ready.connection,
             state: ready.state,

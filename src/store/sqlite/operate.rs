@@ -4,6 +4,7 @@
 //! One limit: a store whose gateway has crashed and that nobody has opened since may have to be
 //! recovered first, for which the file must be writable.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -11,6 +12,7 @@ use rusqlite::backup::Backup;
 
 use super::connection;
 use super::error::{Failure, OpenError, Outcome};
+use super::lock::{beside, one_name};
 use super::log;
 use super::messages::{self, recovered};
 use super::outcomes;
@@ -46,15 +48,20 @@ fn reading<T>(path: &Path, ask: impl FnOnce(&Connection) -> Outcome<T>) -> Resul
                 detail: "it is a SQLite database of another application".into(),
             }));
         }
-        let found = schema::version(connection)?;
-        if found != schema::VERSION {
-            return Ok(Err(OpenError::TooNew {
-                path: path.to_owned(),
+        let (path, found) = (path.to_owned(), schema::version(connection)?);
+        match found.cmp(&schema::VERSION) {
+            Ordering::Less => Ok(Err(OpenError::TooOld {
+                path,
+                found,
+                wanted: schema::VERSION,
+            })),
+            Ordering::Equal => ask(connection).map(Ok),
+            Ordering::Greater => Ok(Err(OpenError::TooNew {
+                path,
                 found,
                 known: schema::VERSION,
-            }));
+            })),
         }
-        ask(connection).map(Ok)
     };
     connection::reading(path, None)
         .and_then(|connection| at_one_moment(&connection, ask))
@@ -84,7 +91,7 @@ pub fn info(path: &Path) -> Result<Info, OpenError> {
 /// It cannot be read at all.
 pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
     let mut found = reading(path, problems)?;
-    let log = log::is_damaged(&super::lock::beside(path, "-wal"));
+    let log = one_name(path).and_then(|path| log::is_damaged(&beside(&path, "-wal")));
     if log.is_ok_and(|damaged| damaged) {
         found.push("the log (-wal) has lost commits in its middle".into());
     }
@@ -113,13 +120,26 @@ pub fn list_pending(
 /// transaction: the gateway goes on, and only its log cannot start anew meanwhile.
 ///
 /// # Errors
-/// It cannot be read, or the copy cannot be written; what is left of the copy is to be removed.
+/// It cannot be read, or the copy cannot be written; nothing is left of the copy then.
 pub fn backup(path: &Path, to: &Path) -> Result<(), OpenError> {
     let written = |source| OpenError::Io {
         path: to.to_owned(),
         source,
     };
     std::fs::File::create_new(to).map_err(written)?;
+    let copied = copy(path, to).and_then(|()| {
+        std::fs::File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(written)
+    });
+    if copied.is_err() {
+        // Half a copy is of no use to anybody, and would be in the way of the next one.
+        let _ = std::fs::remove_file(to);
+    }
+    copied
+}
+
+fn copy(path: &Path, to: &Path) -> Result<(), OpenError> {
     reading(path, |connection| {
         // The read transaction is open once something was read; the copy is of that moment.
         schema::version(connection)?;
@@ -128,10 +148,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), OpenError> {
         Backup::new(connection, &mut copy)?.step(-1)?;
         copy.close().map_err(|(_, error)| error)?;
         Ok(())
-    })?;
-    std::fs::File::open(to)
-        .and_then(|file| file.sync_all())
-        .map_err(written)
+    })
 }
 
 /// What is wrong with the store that `connection` is reading.

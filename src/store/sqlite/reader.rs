@@ -31,18 +31,33 @@ struct Pool {
 }
 
 impl SqliteReader {
-    pub(super) fn new(path: &Path, options: &Options) -> Self {
-        Self {
+    /// With one connection that is open already: later there may be no descriptors left, and a
+    /// message that cannot be read back is the end.
+    pub(super) fn open(path: &Path, options: &Options) -> Outcome<Self> {
+        let reader = Self {
             path: path.to_owned(),
             vfs: options.vfs.clone(),
             readers_max: options.readers_max.max(1),
             pool: Mutex::default(),
             returned: Condvar::new(),
-        }
+        };
+        let first = reader.another()?;
+        *reader.pool.lock() = Pool {
+            idle: vec![first],
+            open: 1,
+        };
+        Ok(reader)
+    }
+
+    fn another(&self) -> Outcome<Connection> {
+        connection::reading(&self.path, self.vfs.as_deref()).and_then(connection::touch)
     }
 
     /// Runs `read` in a transaction, so that all its questions are about the same moment.
-    fn ask<T>(&self, read: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Outcome<T>,
+    ) -> Result<T, StoreError> {
         let connection = self.take()?;
         let answer = at_one_moment(&connection, read);
         let mut pool = self.pool.lock();
@@ -56,6 +71,8 @@ impl SqliteReader {
         Ok(answer?)
     }
 
+    /// A connection that nobody uses: an idle one, or one more. When there can be no more, whoever
+    /// finds none waits.
     fn take(&self) -> Result<Connection, StoreError> {
         let mut pool = self.pool.lock();
         loop {
@@ -65,11 +82,19 @@ impl SqliteReader {
             if pool.open < self.readers_max {
                 pool.open += 1;
                 drop(pool);
-                return connection::reading(&self.path, self.vfs.as_deref()).map_err(|failure| {
-                    self.pool.lock().open -= 1;
+                let failure = match self.another() {
+                    Ok(connection) => return Ok(connection),
+                    Err(failure) => failure,
+                };
+                pool = self.pool.lock();
+                pool.open -= 1;
+                if pool.open == 0 {
                     self.returned.notify_one();
-                    failure.into()
-                });
+                    return Err(failure.into());
+                }
+                if !pool.idle.is_empty() {
+                    continue;
+                }
             }
             self.returned.wait(&mut pool);
         }
@@ -148,8 +173,10 @@ fn awaiting(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
     let mut statement = connection.prepare_cached(&sql)?;
     for partition in (0_u8..).take(PARTITIONS_MAX) {
         let mut rows = statement.query([key(partition, row)])?;
-        if let Some(row) = rows.next()? {
-            return pending_record(row).map(Some);
+        if let Some(found) = rows.next()? {
+            let mut record = pending_record(found)?;
+            record.doubt = doubt(connection, &State::load(connection)?, row)?;
+            return Ok(Some(record));
         }
     }
     Ok(None)
@@ -177,7 +204,9 @@ pub(super) fn pending(
         if bytes > bytes_max && !found.is_empty() {
             break;
         }
-        mark(connection, &state, &mut one)?;
+        let doubt = doubt(connection, &state, one.message.id.row())?;
+        one.duplicate_possible = doubt.is_some();
+        one.attempts = doubt.unwrap_or(0);
         found.push(one);
         if found.len() >= messages_max {
             break;
@@ -186,20 +215,17 @@ pub(super) fn pending(
     Ok(found)
 }
 
-fn mark(connection: &Connection, state: &State, one: &mut Recovered) -> Outcome<()> {
-    let row = one.message.id.row();
-    one.duplicate_possible = state.doubtful_to.is_some_and(|to| row <= to);
-    if state.notes > 0 {
-        let note = "SELECT attempts FROM notes WHERE row = ?1";
-        let attempts = connection
-            .prepare_cached(note)?
-            .query_row([row_number(row)], |row| row.get(0));
-        if let Some(attempts) = attempts.optional()? {
-            one.duplicate_possible = true;
-            one.attempts = attempts;
-        }
+/// Hand-overs as last noted of a pending message that is doubtful; 0 when only the crash is known.
+fn doubt(connection: &Connection, state: &State, row: RowId) -> Outcome<Option<u32>> {
+    let crashed = state.doubtful_to.is_some_and(|to| row <= to).then_some(0);
+    if state.notes == 0 {
+        return Ok(crashed);
     }
-    Ok(())
+    let note = "SELECT attempts FROM notes WHERE row = ?1";
+    let noted = connection
+        .prepare_cached(note)?
+        .query_row([row_number(row)], |row| row.get(0));
+    Ok(noted.optional()?.or(crashed))
 }
 
 /// See [`ReadStore::facts`].

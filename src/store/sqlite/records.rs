@@ -38,6 +38,7 @@ pub(super) fn settled_record(row: &Row<'_>) -> Outcome<Record> {
         ordering_key: text(row, 7)?,
         message_id: text(row, 8)?,
         size_bytes: row.get::<_, i64>(9)?.cast_unsigned(),
+        doubt: None,
         outcome: Some(outcome),
     })
 }

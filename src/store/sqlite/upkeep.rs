@@ -3,7 +3,7 @@
 use rusqlite::wal::CheckpointMode;
 
 use super::checkpoint;
-use super::connection::{PAGE_BYTES, pragma};
+use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, Outcome};
 use super::evict::{self, Limits};
 use super::transaction;
@@ -48,6 +48,9 @@ impl SqliteStore {
             if self.reserve.is_missing() && idle {
                 self.reserve.restore();
             }
+            if self.due.refused && idle {
+                self.cut_log()?;
+            }
         }
         let limits = Limits::new(&self.options, &self.due);
         if limits.want(&self.state) {
@@ -78,7 +81,7 @@ impl SqliteStore {
         if !more {
             self.due.aged_before = None;
         }
-        self.due.squeezed = self.is_squeezed(self.used_bytes()?);
+        self.look_at_budget()?;
         Ok(more)
     }
 
@@ -99,6 +102,18 @@ impl SqliteStore {
             };
         }
         self.checkpoints.ask().map(|_| ())
+    }
+
+    /// Cuts the log back to nothing if nobody reads it. Otherwise the next commit does it, but when
+    /// the log is what leaves no room, there may be none.
+    fn cut_log(&self) -> Result<(), StoreError> {
+        let cut = connection::without_waiting(&self.connection, |connection| {
+            checkpoint::copy(connection, CheckpointMode::TRUNCATE)
+        });
+        match cut.map_err(StoreError::from) {
+            Ok(()) | Err(StoreError::Full) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Frames in the log, and those of them that were copied.

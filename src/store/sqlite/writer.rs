@@ -95,26 +95,26 @@ impl SqliteStore {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Bytes in use on disk, the log included.
-    pub(super) fn used_bytes(&self) -> Outcome<u64> {
-        let log = std::fs::metadata(&self.log_path).map_or(0, |metadata| metadata.len());
-        Ok(used_bytes(&self.connection)? + log)
-    }
-
     /// Whether new messages still fit into the budget. The history makes way before they do not.
     fn has_room(&mut self, accepted: &[Accepted]) -> Result<bool, StoreError> {
-        let used = match self.used_bytes() {
-            Ok(used) => used,
+        let pages = match self.look_at_budget() {
+            Ok(pages) => pages,
             Err(failure) => return Err(self.fail(failure.into())),
         };
-        self.due.squeezed = self.is_squeezed(used);
+        let log = std::fs::metadata(&self.log_path).map_or(0, |metadata| metadata.len());
         let more: usize = accepted.iter().map(|one| content_bytes(&one.message)).sum();
-        Ok(used + more as u64 + self.options.reserve_bytes <= self.options.store_bytes_max)
+        let needed = pages + log + more as u64 + self.options.reserve_bytes;
+        self.due.refused = needed > self.options.store_bytes_max;
+        Ok(!self.due.refused)
     }
 
-    /// Whether so much is used that history must make way.
-    pub(super) fn is_squeezed(&self, used_bytes: u64) -> bool {
-        used_bytes > self.options.store_bytes_max / 8 * 7
+    /// Sees whether so much is used that history must make way, and answers the bytes of the pages
+    /// in use. The log does not count: a reader that does not end makes it long, and to forget
+    /// history would not shorten it.
+    pub(super) fn look_at_budget(&mut self) -> Outcome<u64> {
+        let pages = used_bytes(&self.connection)?;
+        self.due.squeezed = pages > self.options.store_bytes_max / 8 * 7;
+        Ok(pages)
     }
 
     fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {

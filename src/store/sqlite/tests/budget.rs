@@ -164,6 +164,51 @@ fn a_full_store_refuses_messages_takes_settlements_and_recovers() {
 }
 
 #[test]
+fn a_log_that_cannot_start_anew_takes_no_history_with_it() {
+    let limits = Options {
+        store_bytes_max: 8 << 20,
+        vfs: None,
+        ..options(1)
+    };
+    let mut bench = Bench::new(limits);
+    let first = [one(1, "x")];
+    bench.store().commit(&accepting(&first)).expect("commit");
+    settle(&mut bench, &first, |_| Status::Confirmed);
+    let operator = rusqlite::Connection::open(bench.path()).expect("open");
+    operator
+        .execute_batch("BEGIN; SELECT count(*) FROM settled")
+        .expect("a long query");
+    let log = |bench: &Bench| std::fs::metadata(bench.beside("-wal")).map_or(0, |log| log.len());
+    let mut row = 1;
+    let mut refused = false;
+    while !refused {
+        row += 1;
+        let next = [one(row, "x")];
+        let kept = bench.store().commit(&accepting(&next));
+        refused = kept == Err(StoreError::Full);
+        if !refused {
+            kept.expect("commit");
+            settle(&mut bench, &next, |_| Status::Confirmed);
+        }
+        upkeep(&mut bench, at(row * 1000));
+        assert!(row < 10_000, "the log stays at {} bytes", log(&bench));
+    }
+    assert!(log(&bench) > 7 << 20, "{}", log(&bench));
+    assert!(is_kept(&bench, first[0].message.id));
+    // Once the query is over, the log starts anew and there is room again.
+    operator.execute_batch("COMMIT").expect("the query ends");
+    for _ in 0..1000 {
+        row += 1;
+        if bench.store().commit(&accepting(&[one(row, "x")])).is_ok() {
+            return;
+        }
+        upkeep(&mut bench, at(row * 1000));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("there is no room again");
+}
+
+#[test]
 fn the_files_reach_a_plateau() {
     let limits = Options {
         store_bytes_max: 16 << 20,

@@ -5,6 +5,7 @@ mod contract;
 mod damage;
 mod doubts;
 mod faults;
+mod opening;
 mod operators;
 
 use std::path::{Path, PathBuf};

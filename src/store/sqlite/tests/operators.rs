@@ -1,6 +1,6 @@
 //! What operators ask, while a gateway has the store open.
 
-use super::super::operate;
+use super::super::{OpenError, operate};
 use super::{Bench, options};
 use crate::domain::Status;
 use crate::store::contract::samples::{accepted, accepting, settlement, settling};
@@ -63,6 +63,34 @@ fn a_backup_is_a_whole_store_of_one_moment() {
     assert!(matches!(opened.reader.get(id), Ok(Lookup::Found(_))));
     let again = operate::backup(bench.path(), &copy);
     assert!(again.is_err(), "a backup overwrites nothing");
+}
+
+#[test]
+fn a_backup_that_fails_leaves_nothing_in_the_way_of_the_next() {
+    let bench = bench();
+    let copy = bench.beside(".copy");
+    let none = bench.beside(".none");
+    assert!(operate::backup(&none, &copy).is_err());
+    assert!(!copy.exists());
+    operate::backup(bench.path(), &copy).expect("backup");
+    assert!(operate::backup(&none, &copy).is_err());
+    assert!(copy.exists(), "it was there before");
+}
+
+#[test]
+fn a_store_of_an_earlier_version_is_told_from_one_of_a_later() {
+    let mut bench = bench();
+    bench.close();
+    let told = |version: i64| {
+        let other = rusqlite::Connection::open(bench.path()).expect("open");
+        let set = format!("PRAGMA user_version = {version}");
+        other.execute_batch(&set).expect("set");
+        operate::info(bench.path()).expect_err("another version")
+    };
+    let (earlier, later) = (told(0), told(99));
+    assert!(matches!(later, OpenError::TooNew { .. }), "{later}");
+    assert!(matches!(earlier, OpenError::TooOld { .. }), "{earlier}");
+    assert!(earlier.to_string().contains("earlier version"), "{earlier}");
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! What is open, and under which name.
+
+use super::super::{OpenError, SqliteStore};
+use super::{Bench, options};
+use crate::domain::WallTime;
+use crate::store::contract::samples::{accepted, accepting};
+use crate::store::{ReadStore, StoreError, WriteStore};
+
+/// Moved away, the file can no longer be opened, as when there are no descriptors left.
+#[test]
+fn whoever_can_open_nothing_more_goes_on_with_what_is_open() {
+    let mut bench = Bench::new(options(1));
+    let all = accepted(50);
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let away = bench.beside(".away");
+    std::fs::rename(bench.path(), &away).expect("move");
+    let reader = bench.reader();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let found = reader.pending(0, None, usize::MAX, usize::MAX);
+                    assert_eq!(found.expect("read").len(), 50);
+                }
+            });
+        }
+    });
+    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
+    while !bench.store().checkpoints.is_idle() {
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
+    // A reader that is given up after an error leaves nothing to wait for.
+    let broken = reader_error(&bench);
+    assert!(matches!(broken, StoreError::Fatal(_)), "{broken:?}");
+    std::fs::rename(&away, bench.path()).expect("move");
+    assert_eq!(bench.pending().len(), 50);
+}
+
+/// What a reader answers once all that were open have been given up.
+fn reader_error(bench: &Bench) -> StoreError {
+    let refused = |_: &rusqlite::Connection| Err::<(), _>(rusqlite::Error::InvalidQuery.into());
+    bench.reader().ask(refused).expect_err("refused");
+    bench.reader().facts().expect_err("nothing is open")
+}
+
+#[test]
+fn a_store_by_another_name_is_the_same_store() {
+    let mut bench = Bench::new(options(1));
+    let link = bench.beside(".link");
+    std::os::unix::fs::symlink(bench.path(), &link).expect("link");
+    let second = SqliteStore::open(&link, &bench.options, WallTime::from_unix_ms(0));
+    let error = second.err().expect("refused");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    let directory = bench.path().parent().expect("a directory").to_owned();
+    let linked = bench.beside(".directory");
+    std::os::unix::fs::symlink(&directory, &linked).expect("link");
+    let new =
+        |name: &std::path::Path| SqliteStore::open(name, &bench.options, WallTime::from_unix_ms(0));
+    let _first = new(&linked.join("new.db")).expect("open");
+    let error = new(&directory.join("new.db")).err().expect("refused");
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    // The log is looked for where it is.
+    bench.close();
+    let opened = SqliteStore::open(&link, &bench.options, WallTime::from_unix_ms(0));
+    let opened = opened.expect("open");
+    assert_eq!(opened.store.log_path, bench.beside("-wal"));
+}
