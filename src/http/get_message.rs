@@ -1,5 +1,7 @@
 //! `GET /v1/messages/{id}`: what became of a message.
 
+use std::time::Duration;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -13,6 +15,10 @@ use super::state::Gateway;
 use super::{answer, openapi, wait};
 use crate::domain::MessageId;
 use crate::relay::Progress;
+use crate::store::Record;
+
+/// A commit that is under way ends sooner.
+const SETTLING_MAX: Duration = Duration::from_secs(1);
 
 /// Ask for a message
 ///
@@ -44,10 +50,28 @@ pub(super) async fn get_message(
         Some(wait) => wait::look_up_settled(&gateway, id, wait).await?,
         None => wait::look_up(&gateway, id).await?,
     };
-    let progress = match record.outcome {
-        None => gateway.backend.progress(&record),
-        Some(_) => Progress::default(),
-    };
+    let (record, progress) = settle(&gateway, record).await?;
     let told = MessageJson::of_record(&record, &progress);
     Ok(answer::message(StatusCode::OK, &told, preferences))
+}
+
+/// How a pending message is getting on. One whose final status is being committed at this moment is
+/// told with it: what led there is no longer known elsewhere.
+async fn settle(
+    gateway: &Gateway,
+    record: Box<Record>,
+) -> Result<(Box<Record>, Progress), Problem> {
+    if record.outcome.is_some() {
+        return Ok((record, Progress::default()));
+    }
+    let progress = gateway.backend.progress(&record);
+    if !progress.settling {
+        return Ok((record, progress));
+    }
+    let record = wait::look_up_settled(gateway, record.id, SETTLING_MAX).await?;
+    let progress = match record.outcome {
+        Some(_) => Progress::default(),
+        None => gateway.backend.progress(&record),
+    };
+    Ok((record, progress))
 }

@@ -58,6 +58,8 @@ pub struct Progress {
     pub next_attempt_at: Option<WallTime>,
     /// Why it waits or what happened to it; `None` while the first try goes well.
     pub reason: Option<Reason>,
+    /// Its final status is known and being committed: ask again in a moment.
+    pub settling: bool,
 }
 
 /// Whether the broker takes messages.

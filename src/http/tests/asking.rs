@@ -28,6 +28,7 @@ async fn a_pending_message_tells_how_it_is_getting_on() {
         duplicate_possible: true,
         next_attempt_at: Some(WallTime::from_unix_ms(1_795_341_601_000)),
         reason: Some(Reason::own(ReasonCode::Nacked, "the broker refused it")),
+        settling: false,
     };
     let answer = rig.get(&path).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -41,6 +42,21 @@ async fn a_pending_message_tells_how_it_is_getting_on() {
         "code": "nacked", "reply_code": null, "reply_text": null, "detail": "the broker refused it",
     });
     assert_eq!((&body["reason"], &body["revision"]), (&reason, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_message_that_is_being_settled_is_told_once_it_is() {
+    let rig = Rig::new();
+    let (id, path) = published(&rig).await;
+    rig.model.progress.lock().settling = true;
+    let settle = async {
+        while Arc::strong_count(&rig.model.waiters) == 2 {
+            tokio::task::yield_now().await;
+        }
+        rig.model.settle(id, Status::Confirmed);
+    };
+    let (answer, ()) = tokio::join!(rig.get(&path), settle);
+    assert_eq!(answer.json()["status"], "confirmed");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ impl Dispatch {
         Progress {
             attempts: entry.life.attempts,
             duplicate_possible: entry.life.duplicate_possible,
+            settling: false,
             next_attempt_at: pause.map(|pause| at.wall.plus_ms(whole_ms(pause))),
             reason: match &own {
                 Some(reason) if reason.code == ReasonCode::Nacked => own,
@@ -36,6 +37,7 @@ impl Dispatch {
             attempts: doubt.unwrap_or(u32::from(!waits)),
             duplicate_possible: doubt.is_some(),
             reason: self.trouble().filter(|_| waits),
+            settling: !waits,
             ..Progress::default()
         }
     }
