@@ -30,6 +30,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             store_command::run(&config, &command)
         }
         Command::Serve => {
+            Config::refuse_unknown_variables(std::env::vars_os().map(|(name, _)| name))?;
             let config = Config::load(&cli.file, cli.options)?;
             start_log(&config)?;
             let runtime = tokio::runtime::Builder::new_multi_thread()

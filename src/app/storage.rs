@@ -58,6 +58,7 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
                 .iter()
                 .map(|partition| partition.messages)
                 .sum();
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let path = path.display();
             tracing::info!(%path, pending, clean = opened.was_clean, "the store is open");
             let memory = MemoryBudget {

@@ -24,6 +24,14 @@ const JSON_DEPTH_LIMIT: usize = 256;
 /// Whoever pauses longer has given up.
 const RETRY_PAUSE_LIMIT: Duration = Duration::from_hours(24);
 
+/// Variables of the project's scripts and tests, which a gateway may inherit.
+const FOR_SCRIPTS: [&str; 4] = [
+    "AMQPOST_PORT",
+    "AMQPOST_TEST_FULL",
+    "AMQPOST_TEST_BROKER_URL",
+    "AMQPOST_TEST_BINARY",
+];
+
 /// As many partitions as a store has.
 const LANES_LIMIT: usize = 16;
 
@@ -92,6 +100,33 @@ impl Config {
             None => Options::default(),
         };
         Self::check(&options.or(weaker))
+    }
+
+    /// Looks for misspelt options among the names of the environment's variables.
+    ///
+    /// # Errors
+    /// Every variable that begins like one of the gateway's and is none.
+    pub fn refuse_unknown_variables(
+        names: impl IntoIterator<Item = std::ffi::OsString>,
+    ) -> Result<(), ConfigError> {
+        let command = <Cli as clap::CommandFactory>::command();
+        let known = |name: &str| {
+            command
+                .get_arguments()
+                .any(|option| option.get_env() == Some(name.as_ref()))
+        };
+        let mistakes: Vec<_> = names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| name.starts_with("AMQPOST_") && !FOR_SCRIPTS.contains(&name.as_str()))
+            .filter(|name| !known(name))
+            .map(|name| format!("the environment variable {name} is no option; see amqpost --help"))
+            .collect();
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(mistakes))
+        }
     }
 
     fn check(given: &Options) -> Result<Self, ConfigError> {

@@ -167,6 +167,16 @@ fn a_mistake_in_the_file_does_not_show_the_secrets_beside_it() {
 }
 
 #[test]
+fn a_misspelt_environment_variable_is_named() {
+    let refuse = |name: &str| Config::refuse_unknown_variables([name.into()]);
+    assert_eq!(refuse("AMQPOST_LANES"), Ok(()));
+    assert_eq!(refuse("AMQPOST_CONFIG"), Ok(()));
+    assert_eq!(refuse("AMQPOST_PORT"), Ok(()));
+    assert_eq!(refuse("PATH"), Ok(()));
+    assert!(refuse("AMQPOST_LANE").is_err_and(|error| error.0[0].contains("AMQPOST_LANE ")));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_mistake() {
     assert!(mistakes(&["--config", "/nowhere/at/all.toml"])[0].contains("/nowhere/at/all.toml"));
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use super::protocol::{Connection, End};
-use crate::broker::{Feed, Handover, Room};
+use crate::broker::{Feed, Handover, LaneEvent, Room};
 use crate::clock;
 
 /// Bytes of one read.
@@ -29,6 +29,7 @@ const IDLE: Duration = Duration::from_hours(1);
 /// Works until the connection is over, and says why. Everything that was pulled has then been
 /// reported. `stop` closes it politely.
 pub(super) async fn drive<S, F>(
+    name: &str,
     socket: &mut S,
     connection: &mut Connection,
     feed: &mut F,
@@ -51,6 +52,7 @@ where
         batch: Vec::new(),
         wanted_at: clock::monotonic(),
         unflushed: false,
+        name,
     };
     poll_fn(|cx| {
         while called.as_mut().poll(cx).is_ready() {
@@ -93,6 +95,7 @@ struct Turn<'a, S, F> {
     wanted_at: Instant,
     /// The socket (TLS) holds bytes back that it has taken.
     unflushed: bool,
+    name: &'a str,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
@@ -197,6 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
 
     fn report(&mut self, now: Instant) {
         let events = self.connection.events();
+        if events.contains(&LaneEvent::Up) {
+            tracing::info!(connection = self.name, "connected to the broker");
+        }
         if !events.is_empty() {
             self.feed.report(now, events);
         }

@@ -103,13 +103,13 @@ impl Lane {
         };
         let mut socket = match opened {
             Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => return (End::Lost(error.to_string()), false),
-            Err(_) => return (End::Lost("no connection in time".into()), false),
+            Ok(Err(error)) => return (End::Unreachable(error.to_string()), false),
+            Err(_) => return (End::Unreachable("no answer in time".into()), false),
         };
         let mut settings = endpoint.settings.clone();
         settings.connection_name = format!("amqpost {}", self.name);
         let mut connection = Connection::new(settings, clock::monotonic());
-        let end = drive(&mut socket, &mut connection, feed, stop).await;
+        let end = drive(&self.name, &mut socket, &mut connection, feed, stop).await;
         (end, connection.was_up())
     }
 

@@ -5,6 +5,9 @@ use crate::domain::Fault;
 /// More faults are not listed: a body of 16 MiB has room for millions.
 const FAULTS_MAX: usize = 100;
 
+/// Longer pointers and details are cut: what a caller wrote is not echoed at any length.
+const TEXT_BYTES_MAX: usize = 1024;
+
 /// Faulty fields in the order of their discovery, each named once.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Faults {
@@ -20,11 +23,13 @@ impl Faults {
     }
 
     /// As [`Self::push`].
-    pub(crate) fn add(&mut self, fault: Fault) {
+    pub(crate) fn add(&mut self, mut fault: Fault) {
         if self.list.len() >= FAULTS_MAX {
             self.more = true;
             return;
         }
+        cut(&mut fault.pointer);
+        cut(&mut fault.detail);
         let known = |other: &Fault| other.pointer == fault.pointer;
         if fault.pointer.is_empty() || !self.list.iter().any(known) {
             self.list.push(fault);
@@ -49,6 +54,13 @@ impl Faults {
     }
 }
 
+fn cut(text: &mut String) {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push('…');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +79,14 @@ mod tests {
         let (list, detail) = faults.into_parts();
         assert_eq!(list.len(), FAULTS_MAX);
         assert!(detail.contains("first 100"), "{detail}");
+    }
+
+    #[test]
+    fn what_a_caller_wrote_is_not_echoed_at_any_length() {
+        let mut faults = Faults::default();
+        faults.push("ä".repeat(1 << 20), "ä".repeat(1 << 20));
+        let (list, _) = faults.into_parts();
+        assert!(list[0].pointer.len() < 1100 && list[0].detail.len() < 1100);
+        assert!(list[0].pointer.ends_with('…'));
     }
 }

@@ -102,6 +102,8 @@ impl Reader<'_> {
             Ok(value) => value,
             Err(detail) => {
                 self.faults.push(at, detail);
+                // Faulty values use up the room too, so that a table full of them is not read to its end.
+                self.take(1)?;
                 return Ok(None);
             }
         };

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ impl SqliteStore {
         };
         let path = &*one_name(path).map_err(io)?;
         let lock = Lock::take(path)?;
+        refuse_hard_links(path)?;
         create::unless_there(path, options.vfs.as_deref())?;
         check_header(path)?;
         if log::is_damaged(&beside(path, "-wal")).map_err(io)? {
@@ -122,6 +124,18 @@ fn prepare(path: &Path, options: &Options) -> Result<Ready, OpenError> {
         state,
         was_clean,
     })
+}
+
+/// A second name of the same file would have a lock and a log of its own.
+fn refuse_hard_links(path: &Path) -> Result<(), OpenError> {
+    let names = fs::metadata(path).map_or(1, |metadata| metadata.nlink());
+    if names > 1 {
+        return Err(OpenError::Options(format!(
+            "{} has {names} names (hard links), and a store may have only one",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// What a look at the first bytes tells.

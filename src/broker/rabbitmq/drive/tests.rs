@@ -6,7 +6,6 @@ use tokio::sync::Notify;
 
 use super::super::protocol::{Credentials, Settings};
 use super::*;
-use crate::broker::LaneEvent;
 
 /// A feed whose deadline has always passed, and that counts how often it is asked for it.
 struct Overdue {
@@ -70,7 +69,7 @@ async fn a_deadline_that_has_passed_does_not_keep_a_lane_busy_while_it_has_no_ro
     };
     let mut connection = Connection::new(settings(), now);
     let (stop, mut stopped) = watch::channel(false);
-    let driving = drive(&mut ours, &mut connection, &mut feed, &mut stopped);
+    let driving = drive("test", &mut ours, &mut connection, &mut feed, &mut stopped);
     // The peer reads the protocol header and says nothing: the handshake leaves no room.
     let peer = async {
         let mut header = [0; 8];
@@ -99,6 +98,7 @@ async fn a_lane_that_is_not_wanted_is_not_busy_while_it_cannot_be_closed() {
         batch: Vec::new(),
         wanted_at: now.checked_sub(UNWANTED_MAX * 2).expect("a minute ago"),
         unflushed: false,
+        name: "test",
     };
     theirs.write_all(&[]).await.expect("open");
     // In the handshake there is no room, and nothing to close for: only the handshake has a deadline.

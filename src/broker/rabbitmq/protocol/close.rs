@@ -119,6 +119,9 @@ pub enum End {
     /// The broker closed it.
     #[error("the broker closed the connection: {} {}", .0.code, .0.text)]
     Closed(Close),
+    /// There was no connection at all.
+    #[error("cannot connect: {0}")]
+    Unreachable(String),
     /// The socket ended or failed.
     #[error("the connection was lost: {0}")]
     Lost(String),

@@ -66,3 +66,13 @@ fn a_store_by_another_name_is_the_same_store() {
     let opened = opened.expect("open");
     assert_eq!(opened.store.log_path, bench.beside("-wal"));
 }
+
+#[test]
+fn a_store_with_a_second_name_is_refused() {
+    let mut bench = Bench::new(options(1));
+    bench.close();
+    std::fs::hard_link(bench.path(), bench.beside(".twin")).expect("a link");
+    let second = SqliteStore::open(bench.path(), &bench.options, WallTime::from_unix_ms(0));
+    let error = second.err().expect("refused").to_string();
+    assert!(error.contains("hard links"), "{error}");
+}
