@@ -102,7 +102,8 @@ impl Faults {
             let Ok(file) = file else { continue };
             while let Some(undo) = undos.pop() {
                 file.set_len(undo.length).expect("set the length back");
-                file.write_all_at(&undo.bytes, undo.at).expect("put bytes back");
+                file.write_all_at(&undo.bytes, undo.at)
+                    .expect("put bytes back");
             }
         }
         self.heal();
@@ -120,25 +121,43 @@ impl Faults {
 
     fn is_full(&self) -> bool {
         Self::is_spent(&self.room_left)
-            || lock(&self.full_while).as_ref().is_some_and(|path| path.exists())
+            || lock(&self.full_while)
+                .as_ref()
+                .is_some_and(|path| path.exists())
     }
 
     fn is_spent(left: &AtomicI64) -> bool {
         let spend = |left: i64| (left > 0).then_some(left - 1);
         left.load(Ordering::SeqCst) >= 0
-            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_err()
+            && left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend)
+                .is_err()
     }
 
     /// Remembers what is about to be changed.
     fn remember(&self, path: &Path, at: u64, length: usize, cut_to: Option<u64>) {
-        let Ok(file) = OpenOptions::new().read(true).open(path) else { return };
+        let Ok(file) = OpenOptions::new().read(true).open(path) else {
+            return;
+        };
         let was = file.metadata().map_or(0, |metadata| metadata.len());
         let at = cut_to.unwrap_or(at);
-        let end = if cut_to.is_some() { was } else { was.min(at + length as u64) };
+        let end = if cut_to.is_some() {
+            was
+        } else {
+            was.min(at + length as u64)
+        };
         let mut bytes = vec![0; usize::try_from(end.saturating_sub(at)).expect("fits")];
-        file.read_exact_at(&mut bytes, at.min(was)).expect("read what is overwritten");
-        let undo = Undo { length: was, at, bytes };
-        lock(&self.unsynced).entry(path.to_owned()).or_default().push(undo);
+        file.read_exact_at(&mut bytes, at.min(was))
+            .expect("read what is overwritten");
+        let undo = Undo {
+            length: was,
+            at,
+            bytes,
+        };
+        lock(&self.unsynced)
+            .entry(path.to_owned())
+            .or_default()
+            .push(undo);
     }
 }
 
@@ -206,7 +225,9 @@ unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     unsafe {
         let real = real(file);
-        let closed = (*(*real).pMethods).xClose.map_or(ffi::SQLITE_OK, |close| close(real));
+        let closed = (*(*real).pMethods)
+            .xClose
+            .map_or(ffi::SQLITE_OK, |close| close(real));
         drop(Box::from_raw((*file.cast::<OurFile>()).state));
         closed
     }
@@ -247,12 +268,19 @@ unsafe extern "C" fn write(
             if faults.is_full() {
                 return ffi::SQLITE_FULL;
             }
-            faults.remember(path, at.cast_unsigned(), amount.unsigned_abs() as usize, None);
+            faults.remember(
+                path,
+                at.cast_unsigned(),
+                amount.unsigned_abs() as usize,
+                None,
+            );
         }
         let real = real(file);
         (*(*real).pMethods)
             .xWrite
-            .map_or(ffi::SQLITE_IOERR_WRITE, |write| write(real, from, amount, at))
+            .map_or(ffi::SQLITE_IOERR_WRITE, |write| {
+                write(real, from, amount, at)
+            })
     }
 }
 
@@ -285,7 +313,9 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
             return ffi::SQLITE_OK;
         }
         let real = real(file);
-        (*(*real).pMethods).xSync.map_or(ffi::SQLITE_IOERR_FSYNC, |sync| sync(real, flags))
+        (*(*real).pMethods)
+            .xSync
+            .map_or(ffi::SQLITE_IOERR_FSYNC, |sync| sync(real, flags))
     }
 }
 
@@ -321,7 +351,9 @@ unsafe extern "C" fn open(
     unsafe {
         (*file).pMethods = std::ptr::null();
         let under: *mut ffi::sqlite3_vfs = (*vfs).pAppData.cast();
-        let Some(under_open) = (*under).xOpen else { return ffi::SQLITE_CANTOPEN };
+        let Some(under_open) = (*under).xOpen else {
+            return ffi::SQLITE_CANTOPEN;
+        };
         let real = real(file);
         let opened = under_open(under, name, real, flags, out_flags);
         if opened != ffi::SQLITE_OK {
