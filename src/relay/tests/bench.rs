@@ -195,6 +195,12 @@ impl Bench {
         }
     }
 
+    /// Accepts a message with this routing key.
+    pub(super) async fn accept(&self, key: &str) -> RowId {
+        let accepted = self.relay.accept(draft(key)).await;
+        accepted.expect("accepted").id.row()
+    }
+
     /// Commits do not return any more.
     pub(super) fn hold(&self) {
         *self.control.held.lock() = true;

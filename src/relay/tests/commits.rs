@@ -29,13 +29,7 @@ async fn a_message_is_accepted_and_handed_over_only_after_its_commit() {
 #[tokio::test]
 async fn a_final_status_is_told_after_its_commit() {
     let mut bench = Bench::new(AMPLE, false);
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     bench.commit_begins().await;
     assert_eq!(bench.pull(), [row]);
     bench.hold();
@@ -83,13 +77,7 @@ async fn an_answer_that_the_store_owes_is_an_unknown_outcome_too() {
 #[tokio::test]
 async fn a_settlement_whose_commit_fails_is_not_told() {
     let mut bench = Bench::new(AMPLE, true);
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     bench.pull();
     bench.fail([Some(StoreError::Fatal("no disk".into()))]);
     bench.report(row, Outcome::Confirmed);
@@ -100,13 +88,7 @@ async fn a_settlement_whose_commit_fails_is_not_told() {
 #[tokio::test]
 async fn a_full_store_refuses_the_new_and_keeps_what_is_settled() {
     let mut bench = Bench::new(AMPLE, true);
-    let first = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let first = bench.accept("a").await;
     bench.commit_begins().await;
     bench.pull();
     bench.hold();
@@ -171,13 +153,7 @@ async fn ids_are_in_the_order_of_commits_and_of_each_caller() {
 #[tokio::test]
 async fn final_statuses_without_room_wait_for_it_and_nothing_new_queues_meanwhile() {
     let mut bench = Bench::new(AMPLE, true);
-    let first = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let first = bench.accept("a").await;
     bench.commit_begins().await;
     bench.pull();
     bench.fail([Some(StoreError::Full)]);

@@ -7,13 +7,7 @@ use crate::broker::{LaneEvent, Outcome};
 async fn what_was_accepted_while_no_lane_was_up_waits_until_the_store_knows_of_the_hand_over() {
     let mut bench = Bench::new(AMPLE, true);
     bench.lane_is(LaneEvent::Down(reason()));
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     assert_eq!(bench.gates(), [None]);
     bench.commit_begins().await;
     bench.lane_is(LaneEvent::Up);
@@ -35,13 +29,7 @@ async fn what_was_accepted_while_no_lane_was_up_waits_until_the_store_knows_of_t
 #[tokio::test]
 async fn while_a_lane_is_up_the_news_rides_along_with_each_commit() {
     let mut bench = Bench::new(AMPLE, true);
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     assert_eq!(bench.gates(), [Some(row)]);
     assert_eq!(bench.pull(), [row]);
 }
@@ -49,13 +37,7 @@ async fn while_a_lane_is_up_the_news_rides_along_with_each_commit() {
 #[tokio::test]
 async fn final_statuses_ride_along_with_new_messages() {
     let mut bench = Bench::new(AMPLE, true);
-    let first = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let first = bench.accept("a").await;
     bench.commit_begins().await;
     assert_eq!(bench.pull(), [first]);
     bench.hold();

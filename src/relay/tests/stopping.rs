@@ -9,13 +9,7 @@ use crate::relay::AcceptError;
 #[tokio::test]
 async fn a_closed_relay_accepts_nothing_and_goes_on_publishing() {
     let mut bench = Bench::new(AMPLE, true);
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     bench.relay.close();
     let late = bench.relay.accept(draft("a")).await;
     assert_eq!(late, Err(AcceptError::Stopping));
@@ -48,13 +42,7 @@ async fn with_a_store_that_forgets_a_stop_waits_until_nothing_is_pending() {
 #[tokio::test]
 async fn with_a_store_that_keeps_a_stop_hands_out_nothing_and_waits_for_what_is_in_flight() {
     let mut bench = Bench::new(AMPLE, true);
-    let row = bench
-        .relay
-        .accept(draft("a"))
-        .await
-        .expect("accepted")
-        .id
-        .row();
+    let row = bench.accept("a").await;
     assert_eq!(bench.pull(), [row]);
     bench.relay.accept(draft("a")).await.expect("accepted");
     bench.relay.close();
