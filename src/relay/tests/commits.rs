@@ -175,3 +175,35 @@ async fn final_statuses_without_room_wait_for_it_and_nothing_new_queues_meanwhil
     assert!(bench.relay.accept(draft("a")).await.is_ok());
     assert_eq!(bench.end(), Ok(()));
 }
+
+#[tokio::test]
+async fn one_commit_takes_no_more_than_its_share_of_a_long_queue() {
+    let bench = Bench::new(AMPLE, false);
+    bench.hold();
+    let mut callers = JoinSet::new();
+    for _ in 0..5000 {
+        let relay = bench.relay.clone();
+        callers.spawn(async move { relay.accept(draft("a")).await.is_ok() });
+    }
+    bench
+        .until(|bench| bench.relay.health().pending_messages == 5000)
+        .await;
+    bench.let_go();
+    assert!(
+        callers
+            .join_all()
+            .await
+            .into_iter()
+            .all(|accepted| accepted)
+    );
+    let sizes: Vec<_> = bench
+        .notes()
+        .into_iter()
+        .map(|note| match note {
+            Note::Kept(accepted, _) => accepted.len(),
+            other => unreachable!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 5000);
+    assert!(sizes.iter().all(|size| *size <= 4096), "{sizes:?}");
+}

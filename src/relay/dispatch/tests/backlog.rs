@@ -206,7 +206,8 @@ proptest! {
         }
         spill.news();
         spill.answer();
-        loop {
+        for round in 0.. {
+            prop_assert!(round < 10_000, "it never comes to rest");
             let pulled = spill.pull(3);
             spill.confirm(3);
             let asked = spill.ask();
