@@ -178,6 +178,9 @@ fn a_suspect_that_nobody_answers_is_none_any_more_and_lets_the_others_try() {
     assert_eq!(world.try_alone(), Some(0));
     world.tried(Outcome::Unanswered);
     assert_eq!(pull(&mut world), [0, 1]);
+    // Lost once more, it goes out again like any other, and not alone.
+    world.report([(0, Outcome::Unknown), (1, Outcome::Unsent)]);
+    assert_eq!(pull(&mut world), [0, 1]);
     assert_eq!(world.try_alone(), Some(2));
     world.tried(Outcome::Confirmed);
     world.run_out();
