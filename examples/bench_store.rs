@@ -66,6 +66,7 @@ impl Bench {
             id: self.minter.mint(accepted_at, self.drawn),
             accepted_at,
             draft: Draft {
+                caller: amqpost::domain::Caller::default(),
                 exchange: "log.exchange".into(),
                 routing_key: "test.key".into(),
                 mandatory: true,

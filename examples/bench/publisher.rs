@@ -30,6 +30,7 @@ impl Feed for MemoryFeed {
                 id: self.minter.mint(WallTime::default(), 7),
                 accepted_at: WallTime::default(),
                 draft: Draft {
+                    caller: amqpost::domain::Caller::default(),
                     exchange: "".into(),
                     routing_key: if returned {
                         "nowhere".into()

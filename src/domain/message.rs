@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::caller::Caller;
 use super::headers::{self, Table};
 use super::id::MessageId;
 use super::time::WallTime;
@@ -62,6 +63,8 @@ pub struct Properties {
 /// A message as its caller describes it, before the gateway takes it over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
+    /// Who hands it over.
+    pub caller: Caller,
     /// `""` is the default exchange.
     pub exchange: Box<str>,
     /// At most 255 bytes.

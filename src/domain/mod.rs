@@ -3,6 +3,7 @@
 //! This room is pure: no task, clock, random source, log, AMQP or SQL. Time and chance come in as
 //! arguments, and every rule can be tested with values alone.
 
+pub mod caller;
 pub mod headers;
 pub mod id;
 pub mod lifecycle;
@@ -14,6 +15,7 @@ pub mod rules;
 pub mod status;
 pub mod time;
 
+pub use caller::Caller;
 pub use headers::{HeaderValue, Table};
 pub use id::{IdMinter, MessageId, RowId};
 pub use lifecycle::{Event, Illegal, Life};

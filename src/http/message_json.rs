@@ -225,6 +225,7 @@ mod tests {
         let id = MessageId::from_parts(RowId::from_stored(1), 2);
         let record = |doubt, outcome| Record {
             id,
+            caller: crate::domain::Caller::default(),
             exchange: "".into(),
             routing_key: "key".into(),
             ordering_key: None,

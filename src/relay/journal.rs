@@ -9,20 +9,21 @@
 //! [`SETTLED_WAIT_MAX`], at once when somebody waits for one of them, when many have come together, or
 //! when the store costs nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
 
+use super::Start;
 use super::lanes::Lanes;
-use super::{AcceptError, Start};
-use crate::domain::order::OrderKey;
-use crate::domain::{Draft, IdMinter, Message, RowId};
+use crate::clock;
+use crate::domain::{IdMinter, RowId};
 use crate::store::{Accepted, Audience, Note, Settlement, StoreError, Upkeep, WriteStore};
-use crate::{chance, clock};
+use admission::Reply;
 use batch::Batch;
 
+mod admission;
 mod batch;
 
 /// Final statuses wait so long for new messages to ride along with.
@@ -48,8 +49,8 @@ pub struct Budget {
 struct Queue {
     minter: IdMinter,
     accepted: Vec<Accepted>,
-    /// One for each of `accepted`, in their order.
-    replies: Vec<Reply>,
+    /// For all of `accepted`, in their order.
+    replies: VecDeque<Reply>,
     settled: Vec<(Settlement, usize)>,
     /// When the first of `settled` came.
     settled_since: Option<Instant>,
@@ -84,8 +85,6 @@ enum Phase {
     /// And the writer ends when it has written everything.
     Ending,
 }
-
-type Reply = oneshot::Sender<Result<(), AcceptError>>;
 
 /// See the module.
 pub(super) struct Journal {
@@ -138,47 +137,6 @@ impl Journal {
             durable,
             audience,
         }
-    }
-
-    /// Accepts a message; returns when it is committed.
-    pub(super) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
-        let random = chance::bits();
-        let lane = OrderKey::of(&draft).lane(self.lanes);
-        let partition = u8::try_from(lane).unwrap_or(u8::MAX);
-        let (reply, committed) = oneshot::channel();
-        let message = {
-            let mut queue = self.queue.lock();
-            if queue.phase != Phase::Accepting {
-                return Err(AcceptError::Stopping);
-            }
-            let accepted_at = clock::wall();
-            let id = queue.minter.mint(accepted_at, random);
-            let message = Arc::new(Message {
-                id,
-                accepted_at,
-                draft,
-            });
-            let bytes = queue.pending_bytes + message.footprint_bytes();
-            if queue.pending_messages >= self.budget.messages_max
-                || bytes > self.budget.bytes_max
-                || queue.room == StoreRoom::None
-            {
-                return Err(AcceptError::Full);
-            }
-            queue.pending_messages += 1;
-            queue.pending_bytes = bytes;
-            queue.accepted.push(Accepted {
-                message: Arc::clone(&message),
-                partition,
-            });
-            queue.replies.push(reply);
-            message
-        };
-        self.work.notify_one();
-        committed
-            .await
-            .unwrap_or(Err(AcceptError::OutcomeUnknown))
-            .map(|()| message)
     }
 
     /// Takes final statuses to be written.
@@ -344,7 +302,7 @@ impl Journal {
         lanes.enqueue(&mut batch.accepted);
         for reply in batch.replies.drain(..) {
             // Whoever has left no longer needs the answer.
-            let _ = reply.send(Ok(()));
+            let _ = reply.sender.send(Ok(()));
         }
         self.audience.settled(&batch.settled);
     }

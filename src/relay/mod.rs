@@ -191,6 +191,12 @@ impl Relay {
         self.journal.accept(draft).await
     }
 
+    /// Accepts messages that have passed the rules, in their order and each on its own; returns when
+    /// all that are accepted are committed. The answers are in the order of `drafts`.
+    pub async fn accept_all(&self, drafts: Vec<Draft>) -> Vec<Result<Arc<Message>, AcceptError>> {
+        self.journal.accept_all(drafts).await
+    }
+
     /// How a message whose record says pending is getting on.
     #[must_use]
     pub fn progress(&self, record: &Record) -> Progress {

@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Accepted, Batch, Facts, Lookup, Note, PartitionFacts, ReadStore, Record, Recovered, Settlement,
-    StoreError, Upkeep, WriteStore,
+    Accepted, Batch, Facts, Filter, Lookup, Note, Oldest, Page, PageSize, PartitionFacts, Payload,
+    PayloadLookup, ReadStore, Record, Recovered, Settlement, StoreError, Tally, Upkeep, WriteStore,
 };
-use crate::domain::{Message, MessageId, RowId, Status, WallTime};
+use crate::domain::{Caller, Message, MessageId, RowId, Status, WallTime};
 
 /// How much settled history is kept. The oldest settlement goes first.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,8 @@ pub struct MemoryStore {
 }
 
 struct Kept {
-    rows: FxHashMap<RowId, Row>,
+    rows: BTreeMap<RowId, Row>,
+    tallies: FxHashMap<Caller, Tally>,
     /// The pending ones of each partition, with the last doubt about each.
     pending: Vec<BTreeMap<RowId, Option<Note>>>,
     pending_bytes: Vec<u64>,
@@ -50,7 +51,8 @@ impl MemoryStore {
     #[must_use]
     pub fn new(budget: HistoryBudget) -> Self {
         let kept = Kept {
-            rows: FxHashMap::default(),
+            rows: BTreeMap::new(),
+            tallies: FxHashMap::default(),
             pending: Vec::new(),
             pending_bytes: Vec::new(),
             history: VecDeque::new(),
@@ -95,14 +97,92 @@ impl WriteStore for MemoryStore {
 
 impl ReadStore for MemoryStore {
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
+        Ok(self.kept.lock().look_up(id))
+    }
+
+    fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
         let kept = self.kept.lock();
-        Ok(match kept.rows.get(&id.row()) {
-            Some(row) if row.message.id == id => {
-                Lookup::Found(Box::new(kept.record(id.row(), row)))
+        Ok(ids.iter().map(|id| kept.look_up(*id)).collect())
+    }
+
+    fn payload(&self, id: MessageId) -> Result<PayloadLookup, StoreError> {
+        let kept = self.kept.lock();
+        Ok(match kept.look_up(id) {
+            Lookup::Found(record) => {
+                let confirmed = record
+                    .outcome
+                    .is_some_and(|outcome| outcome.status == Status::Confirmed);
+                let draft = &kept.rows[&id.row()].message.draft;
+                PayloadLookup::Found(Box::new(Payload {
+                    caller: record.caller,
+                    content_type: draft.properties.content_type.clone(),
+                    content_encoding: draft.properties.content_encoding.clone(),
+                    bytes: (!confirmed).then(|| draft.payload.clone()),
+                }))
             }
-            None if kept.facts.horizon.is_some_and(|row| id.row() <= row) => Lookup::Expired,
-            _ => Lookup::NotFound,
+            Lookup::NotFound => PayloadLookup::NotFound,
+            Lookup::Expired => PayloadLookup::Expired,
         })
+    }
+
+    fn list(
+        &self,
+        filter: &Filter,
+        before: Option<RowId>,
+        size: PageSize,
+    ) -> Result<Page, StoreError> {
+        let kept = self.kept.lock();
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = Page::default();
+        for (examined, (row_id, row)) in kept.rows.range((Bound::Unbounded, end)).rev().enumerate()
+        {
+            if filter.since.is_some_and(|since| row_id.time() < since) {
+                return Ok(page);
+            }
+            if page.records.len() >= size.records_max.max(1) || examined >= size.examined_max.max(1)
+            {
+                page.next = Some(RowId::from_stored(row_id.get() + 1));
+                return Ok(page);
+            }
+            let record = kept.record(*row_id, row);
+            if filter.matches(&record) {
+                page.records.push(record);
+            }
+        }
+        Ok(page)
+    }
+
+    fn tally(&self, caller: Option<&Caller>) -> Result<Tally, StoreError> {
+        let kept = self.kept.lock();
+        Ok(match caller {
+            Some(caller) => kept.tallies.get(caller).copied().unwrap_or_default(),
+            None => kept
+                .tallies
+                .values()
+                .fold(Tally::default(), |all, one| Tally {
+                    pending: all.pending + one.pending,
+                    confirmed: all.confirmed + one.confirmed,
+                    returned: all.returned + one.returned,
+                    failed: all.failed + one.failed,
+                }),
+        })
+    }
+
+    fn oldest_pending(
+        &self,
+        caller: Option<&Caller>,
+        _examined_max: usize,
+    ) -> Result<Oldest, StoreError> {
+        let kept = self.kept.lock();
+        let theirs = |row: &&RowId| {
+            let draft = kept.rows.get(row).map(|row| &row.message.draft);
+            draft.is_some_and(|draft| caller.is_none_or(|caller| *caller == draft.caller))
+        };
+        let oldest = (kept.pending.iter())
+            .filter_map(|rows| rows.keys().find(theirs))
+            .min()
+            .and_then(|row| kept.rows.get(row));
+        Ok(oldest.map_or(Oldest::None, |row| Oldest::Message(row.message.id)))
     }
 
     fn pending(
@@ -158,6 +238,20 @@ impl ReadStore for MemoryStore {
 }
 
 impl Kept {
+    fn look_up(&self, id: MessageId) -> Lookup {
+        match self.rows.get(&id.row()) {
+            Some(row) if row.message.id == id => {
+                Lookup::Found(Box::new(self.record(id.row(), row)))
+            }
+            None if self.facts.horizon.is_some_and(|row| id.row() <= row) => Lookup::Expired,
+            _ => Lookup::NotFound,
+        }
+    }
+
+    fn tally(&mut self, caller: &Caller) -> &mut Tally {
+        self.tallies.entry(caller.clone()).or_default()
+    }
+
     fn accept(&mut self, accepted: &Accepted) {
         let row_id = accepted.message.id.row();
         if self.rows.contains_key(&row_id) {
@@ -176,6 +270,7 @@ impl Kept {
             outcome: None,
         };
         self.rows.insert(row_id, row);
+        self.tally(&accepted.message.draft.caller).pending += 1;
         self.facts.last_row = self.facts.last_row.max(Some(row_id));
     }
 
@@ -188,8 +283,12 @@ impl Kept {
             return;
         }
         row.outcome = Some(Box::new(settlement.clone()));
-        let bytes = row.message.footprint_bytes();
+        let message = Arc::clone(&row.message);
+        let bytes = message.footprint_bytes();
         let partition = usize::from(row.partition);
+        let tally = self.tally(&message.draft.caller);
+        tally.pending = tally.pending.saturating_sub(1);
+        *tally.of(settlement.status) += 1;
         self.pending[partition].remove(&row_id);
         let pending_bytes = &mut self.pending_bytes[partition];
         *pending_bytes = pending_bytes.saturating_sub(bytes as u64);

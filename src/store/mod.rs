@@ -11,11 +11,14 @@
 #[cfg(test)]
 mod contract;
 pub mod memory;
+mod questions;
 pub mod sqlite;
 
 use std::sync::Arc;
 
-use crate::domain::{Message, MessageId, Reason, RowId, Status, WallTime};
+pub use questions::{Filter, Oldest, Page, PageSize, Payload, PayloadLookup, Tally};
+
+use crate::domain::{Caller, Message, MessageId, Reason, RowId, Status, WallTime};
 
 /// A message to be kept.
 #[derive(Clone, Debug)]
@@ -154,6 +157,8 @@ pub struct Settlement {
 pub struct Record {
     /// Its one id.
     pub id: MessageId,
+    /// Who handed it over.
+    pub caller: Caller,
     /// `""` is the default exchange.
     pub exchange: Box<str>,
     /// As the caller gave it.
@@ -184,6 +189,7 @@ impl Record {
         let draft = &message.draft;
         Self {
             id: message.id,
+            caller: draft.caller.clone(),
             exchange: draft.exchange.clone(),
             routing_key: draft.routing_key.clone(),
             ordering_key: draft.ordering_key.clone(),
@@ -257,6 +263,47 @@ pub trait ReadStore: Send + Sync + 'static {
     /// # Errors
     /// As [`StoreError`] says.
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError>;
+
+    /// What is kept of each of `ids`, in their order and at one moment.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError>;
+
+    /// The payload of `id`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; `Fatal` too when it was damaged.
+    fn payload(&self, id: MessageId) -> Result<PayloadLookup, StoreError>;
+
+    /// What matches `filter` of the messages accepted before the row `before` (or of all), newest
+    /// first by acceptance: one page. What it costs is bounded by `size`, whatever the filter.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn list(
+        &self,
+        filter: &Filter,
+        before: Option<RowId>,
+        size: PageSize,
+    ) -> Result<Page, StoreError>;
+
+    /// How many messages `caller` (or everybody) has had accepted, by status.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn tally(&self, caller: Option<&Caller>) -> Result<Tally, StoreError>;
+
+    /// The oldest pending message of `caller` (or of everybody), looking at `examined_max` messages
+    /// at most (roughly, and at least one).
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn oldest_pending(
+        &self,
+        caller: Option<&Caller>,
+        examined_max: usize,
+    ) -> Result<Oldest, StoreError>;
 
     /// The pending messages of a partition in the order of their ids, from behind `after`: at most
     /// `messages_max`, and no more once they come to `bytes_max` (as

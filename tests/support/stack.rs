@@ -166,6 +166,7 @@ impl Stack {
 /// An ordinary message.
 pub fn draft(exchange: &str, routing_key: &str, payload: impl Into<Bytes>) -> Draft {
     Draft {
+        caller: amqpost::domain::Caller::default(),
         exchange: exchange.into(),
         routing_key: routing_key.into(),
         mandatory: true,

@@ -3,6 +3,7 @@ use bytes::Bytes;
 
 fn draft() -> Draft {
     Draft {
+        caller: crate::domain::Caller::default(),
         exchange: "log.exchange".into(),
         routing_key: "info.log.key".into(),
         mandatory: true,

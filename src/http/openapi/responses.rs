@@ -207,6 +207,7 @@ fn example(status: Option<Status>) -> Option<Value> {
     let id = MessageId::from_parts(row, 0x2a5f_0c11_9d3e_7b64);
     let record = Record {
         id,
+        caller: crate::domain::Caller::default(),
         exchange: "log.exchange".into(),
         routing_key: "info.log.key".into(),
         ordering_key: None,

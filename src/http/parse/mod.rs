@@ -88,6 +88,7 @@ fn draft(raw: &str, rules: &Rules, faults: &mut Faults) -> Draft {
         fields::not_yet(faults, name, value);
     }
     Draft {
+        caller: crate::domain::Caller::default(),
         exchange: if &*exchange == DEFAULT_EXCHANGE_ALIAS {
             "".into()
         } else {

@@ -7,10 +7,13 @@ use serde_json::json;
 
 use super::super::Settings;
 use super::model::Rig;
-use crate::domain::{Limits, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
+use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Facts, Lookup, ReadStore, Recovered, StoreError};
+use crate::store::{
+    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
+    Tally,
+};
 
 async fn published(rig: &Rig) -> (MessageId, String) {
     let answer = rig.publish(r#"{"payload":1}"#).await;
@@ -165,6 +168,26 @@ struct Silent;
 impl ReadStore for Silent {
     fn get(&self, _: MessageId) -> Result<Lookup, StoreError> {
         Err(StoreError::Unavailable("it does not answer".to_owned()))
+    }
+
+    fn get_many(&self, _: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn payload(&self, _: MessageId) -> Result<PayloadLookup, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn list(&self, _: &Filter, _: Option<RowId>, _: PageSize) -> Result<Page, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn tally(&self, _: Option<&Caller>) -> Result<Tally, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn oldest_pending(&self, _: Option<&Caller>, _: usize) -> Result<Oldest, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
     }
 
     fn pending(

@@ -32,23 +32,13 @@ impl Batch {
         self.accepted.clear();
         self.settled.clear();
         self.was_refused = false;
-        let mut bytes = 0;
-        let fitting = queue
-            .accepted
-            .iter()
-            .take(COMMIT_MESSAGES_MAX)
-            .take_while(|accepted| {
-                bytes += accepted.message.draft.payload.len();
-                bytes <= COMMIT_BYTES_MAX
-            });
-        let count = fitting.count().max(1).min(queue.accepted.len());
-        if count == queue.accepted.len() {
+        let (requests, messages) = fitting(queue);
+        if messages == queue.accepted.len() {
             std::mem::swap(&mut self.accepted, &mut queue.accepted);
-            std::mem::swap(&mut self.replies, &mut queue.replies);
         } else {
-            self.accepted.extend(queue.accepted.drain(..count));
-            self.replies.extend(queue.replies.drain(..count));
+            self.accepted.extend(queue.accepted.drain(..messages));
         }
+        self.replies.extend(queue.replies.drain(..requests));
         self.freed_messages = queue.settled.len();
         self.freed_bytes = queue.settled.iter().map(|(_, bytes)| bytes).sum();
         self.settled
@@ -96,7 +86,24 @@ impl Batch {
         self.accepted.clear();
         for reply in self.replies.drain(..) {
             // Whoever has left no longer needs the answer.
-            let _ = reply.send(Err(AcceptError::Full));
+            let _ = reply.sender.send(Err(AcceptError::Full));
         }
     }
+}
+
+/// How many replies, for how many messages, one commit may have: at least one.
+fn fitting(queue: &Queue) -> (usize, usize) {
+    let (mut requests, mut messages, mut bytes) = (0, 0, 0);
+    for reply in &queue.replies {
+        let theirs = &queue.accepted[messages..messages + reply.messages];
+        let payloads = theirs.iter().map(|one| one.message.draft.payload.len());
+        bytes += payloads.sum::<usize>();
+        let too_much = messages + reply.messages > COMMIT_MESSAGES_MAX || bytes > COMMIT_BYTES_MAX;
+        if too_much && requests > 0 {
+            break;
+        }
+        requests += 1;
+        messages += reply.messages;
+    }
+    (requests, messages)
 }

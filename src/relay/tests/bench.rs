@@ -154,6 +154,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
 /// A message to the default exchange.
 pub(super) fn draft(key: &str) -> Draft {
     Draft {
+        caller: crate::domain::Caller::default(),
         exchange: "".into(),
         routing_key: key.into(),
         mandatory: true,

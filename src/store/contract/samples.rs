@@ -17,6 +17,7 @@ pub(crate) fn one(row: u64, payload: impl Into<Bytes>) -> Accepted {
         id: MessageId::from_parts(RowId::from_stored(row), random),
         accepted_at: WallTime::from_unix_ms(row >> 12),
         draft: Draft {
+            caller: crate::domain::Caller::default(),
             exchange: "log.exchange".into(),
             routing_key: format!("key.{}", row % 7).into(),
             mandatory: true,

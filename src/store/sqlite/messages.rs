@@ -82,6 +82,7 @@ pub(super) fn recovered(row: &Row<'_>) -> Outcome<Recovered> {
     properties.message_id = text(row, 8)?;
     let accepted_at = WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned());
     let draft = Draft {
+        caller: crate::domain::Caller::default(),
         exchange: text(row, 5)?.unwrap_or_default(),
         routing_key: text(row, 6)?.unwrap_or_default(),
         mandatory: row.get(4)?,
@@ -108,6 +109,7 @@ pub(super) fn pending_record(row: &Row<'_>) -> Outcome<Record> {
     let random = row.get::<_, i64>(1)?.cast_unsigned();
     Ok(Record {
         id: MessageId::from_parts(stored_row(row.get(0)?), random),
+        caller: crate::domain::Caller::default(),
         accepted_at: WallTime::from_unix_ms(row.get::<_, i64>(2)?.cast_unsigned()),
         mandatory: row.get(3)?,
         replays: row.get(4)?,

@@ -116,6 +116,35 @@ impl ReadStore for SqliteReader {
         self.ask(|connection| get(connection, id))
     }
 
+    fn get_many(&self, _: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
+        Err(StoreError::Unavailable("not built".into()))
+    }
+
+    fn payload(&self, _: MessageId) -> Result<crate::store::PayloadLookup, StoreError> {
+        Err(StoreError::Unavailable("not built".into()))
+    }
+
+    fn list(
+        &self,
+        _: &crate::store::Filter,
+        _: Option<RowId>,
+        _: crate::store::PageSize,
+    ) -> Result<crate::store::Page, StoreError> {
+        Err(StoreError::Unavailable("not built".into()))
+    }
+
+    fn tally(&self, _: Option<&crate::domain::Caller>) -> Result<crate::store::Tally, StoreError> {
+        Err(StoreError::Unavailable("not built".into()))
+    }
+
+    fn oldest_pending(
+        &self,
+        _: Option<&crate::domain::Caller>,
+        _: usize,
+    ) -> Result<crate::store::Oldest, StoreError> {
+        Err(StoreError::Unavailable("not built".into()))
+    }
+
     fn pending(
         &self,
         partition: u8,

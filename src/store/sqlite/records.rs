@@ -30,6 +30,7 @@ pub(super) fn settled_record(row: &Row<'_>) -> Outcome<Record> {
     };
     Ok(Record {
         id,
+        caller: crate::domain::Caller::default(),
         accepted_at: WallTime::from_unix_ms(row.get::<_, i64>(2)?.cast_unsigned()),
         mandatory: row.get(3)?,
         replays: row.get(4)?,

@@ -186,6 +186,7 @@ mod tests {
             id: MessageId::from_parts(RowId::from_stored(row), 0),
             accepted_at: WallTime::default(),
             draft: Draft {
+                caller: crate::domain::Caller::default(),
                 exchange: exchange.into(),
                 routing_key: "k".into(),
                 mandatory: true,

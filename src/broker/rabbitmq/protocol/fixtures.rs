@@ -27,6 +27,7 @@ pub(super) fn id(number: u64) -> MessageId {
 
 pub(super) fn message(number: u64, exchange: &str, size: usize) -> Arc<Message> {
     let draft = Draft {
+        caller: crate::domain::Caller::default(),
         exchange: exchange.into(),
         routing_key: "key".into(),
         mandatory: true,

@@ -84,6 +84,7 @@ impl Spill {
             id: self.minter.mint(WallTime::default(), 0),
             accepted_at: WallTime::default(),
             draft: Draft {
+                caller: crate::domain::Caller::default(),
                 exchange: "".into(),
                 routing_key: "k".into(),
                 mandatory: true,

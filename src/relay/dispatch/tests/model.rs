@@ -94,6 +94,7 @@ pub(super) fn reason(code: ReasonCode) -> Reason {
 /// A draft; `ordering_key` is the explicit one.
 pub(super) fn draft(exchange: &str, key: &str, ordering_key: Option<&str>, bytes: usize) -> Draft {
     Draft {
+        caller: crate::domain::Caller::default(),
         exchange: exchange.into(),
         routing_key: key.into(),
         mandatory: true,

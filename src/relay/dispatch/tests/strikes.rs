@@ -27,6 +27,7 @@ fn a_message_that_is_alone_whenever_the_broker_fails_is_given_up_after_some_trie
         id: IdMinter::default().mint(WallTime::default(), 0),
         accepted_at: WallTime::default(),
         draft: Draft {
+            caller: crate::domain::Caller::default(),
             exchange: "".into(),
             routing_key: "k".into(),
             mandatory: true,

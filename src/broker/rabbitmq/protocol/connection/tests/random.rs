@@ -101,6 +101,7 @@ fn message_of(number: u64, kind: &Kind) -> Arc<Message> {
         headers.push(("a".into(), HeaderValue::Int(7)));
     }
     let draft = Draft {
+        caller: crate::domain::Caller::default(),
         mandatory: kind.mandatory,
         properties: Properties {
             headers,

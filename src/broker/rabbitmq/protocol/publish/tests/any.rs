@@ -78,7 +78,7 @@ prop_compose! {
         duplicate_possible in any::<bool>(),
     ) -> Handover {
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(size).collect();
-        let draft = Draft {
+        let draft = Draft { caller: crate::domain::Caller::default(),
             exchange,
             routing_key,
             mandatory,

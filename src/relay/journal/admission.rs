@@ -1,0 +1,122 @@
+//! The way into the queue: a message gets its id under the lock that queues it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Budget, Journal, Phase, Queue, StoreRoom};
+use crate::domain::order::OrderKey;
+use crate::domain::{Draft, Message, WallTime};
+use crate::relay::AcceptError;
+use crate::store::Accepted;
+use crate::{chance, clock};
+
+/// Messages of one reply at most, which bounds how long the queue is locked.
+const REPLY_MESSAGES_MAX: usize = 512;
+/// Bytes of their payloads from which on the reply has no more of them.
+const REPLY_BYTES_MAX: usize = 2 << 20;
+
+/// A message that was queued, or why it was not.
+pub(super) type Admitted = Result<Arc<Message>, AcceptError>;
+
+type Committed = oneshot::Receiver<Result<(), AcceptError>>;
+
+/// Who is told of some of the messages, which are committed together.
+pub(super) struct Reply {
+    /// How many, of those that are queued.
+    pub(super) messages: usize,
+    pub(super) sender: oneshot::Sender<Result<(), AcceptError>>,
+}
+
+async fn answer(committed: Committed) -> Result<(), AcceptError> {
+    committed.await.unwrap_or(Err(AcceptError::OutcomeUnknown))
+}
+
+impl Journal {
+    /// Accepts a message; returns when it is committed.
+    pub(in crate::relay) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
+        let (mut messages, committed) = self.admit(&mut std::iter::once(draft));
+        let message = messages.pop().unwrap_or(Err(AcceptError::OutcomeUnknown))?;
+        answer(committed).await.map(|()| message)
+    }
+
+    /// Accepts messages in their order, each on its own; returns when all are committed.
+    pub(in crate::relay) async fn accept_all(&self, drafts: Vec<Draft>) -> Vec<Admitted> {
+        let mut drafts = drafts.into_iter();
+        // All are queued before anything is waited for: who leaves then leaves nothing half queued.
+        let mut parts = Vec::new();
+        while drafts.len() > 0 {
+            parts.push(self.admit(&mut drafts));
+        }
+        let mut all = Vec::new();
+        for (messages, committed) in parts {
+            let answer = answer(committed).await;
+            all.extend((messages.into_iter()).map(|message| {
+                let message = message?;
+                answer.clone().map(|()| message)
+            }));
+        }
+        all
+    }
+
+    /// Queues as many messages as one reply is for. Their ids are minted under the lock that queues.
+    fn admit(&self, drafts: &mut impl Iterator<Item = Draft>) -> (Vec<Admitted>, Committed) {
+        let (sender, committed) = oneshot::channel();
+        let mut admitted = Vec::with_capacity(drafts.size_hint().0.min(REPLY_MESSAGES_MAX));
+        let (mut messages, mut bytes) = (0, 0);
+        let mut queue = self.queue.lock();
+        let accepted_at = clock::wall();
+        while admitted.len() < REPLY_MESSAGES_MAX && bytes < REPLY_BYTES_MAX {
+            let Some(draft) = drafts.next() else {
+                break;
+            };
+            let lane = OrderKey::of(&draft).lane(self.lanes);
+            let one = queue.admit(draft, accepted_at, lane, &self.budget);
+            if let Ok(message) = &one {
+                messages += 1;
+                bytes += message.draft.payload.len();
+            }
+            admitted.push(one);
+        }
+        if messages > 0 {
+            queue.replies.push_back(Reply { messages, sender });
+            drop(queue);
+            self.work.notify_one();
+        }
+        (admitted, committed)
+    }
+}
+
+impl Queue {
+    fn admit(
+        &mut self,
+        draft: Draft,
+        accepted_at: WallTime,
+        lane: usize,
+        budget: &Budget,
+    ) -> Admitted {
+        if self.phase != Phase::Accepting {
+            return Err(AcceptError::Stopping);
+        }
+        let id = self.minter.mint(accepted_at, chance::bits());
+        let message = Arc::new(Message {
+            id,
+            accepted_at,
+            draft,
+        });
+        let bytes = self.pending_bytes + message.footprint_bytes();
+        if self.pending_messages >= budget.messages_max
+            || bytes > budget.bytes_max
+            || self.room == StoreRoom::None
+        {
+            return Err(AcceptError::Full);
+        }
+        self.pending_messages += 1;
+        self.pending_bytes = bytes;
+        self.accepted.push(Accepted {
+            message: Arc::clone(&message),
+            partition: u8::try_from(lane).unwrap_or(u8::MAX),
+        });
+        Ok(message)
+    }
+}
