@@ -1,5 +1,6 @@
 //! The relay as a whole: what is told when, and what is lost never.
 
+mod batches;
 mod bench;
 mod budget;
 mod commits;
