@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, Load};
 use super::{Failure, bare_lapin, cpu};
 use lapin::Channel;
 
@@ -21,7 +21,13 @@ pub async fn measure(
 ) -> Result<(), Failure> {
     let mut gateway = Gateway::start(AWAY, false).await?;
     gateway
-        .post(queue, messages, connections, &"x".repeat(PAYLOAD_BYTES))
+        .post(&Load {
+            queue,
+            messages,
+            connections,
+            batch: 1,
+            payload: &"x".repeat(PAYLOAD_BYTES),
+        })
         .await?;
     println!(
         "{messages} pending, broker away: {:.0} MiB resident, files of {} MiB",

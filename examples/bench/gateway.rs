@@ -1,6 +1,7 @@
 //! The whole gateway: a process of its own, fed over HTTP.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -8,7 +9,43 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Failure, PAYLOAD};
+use super::Failure;
+
+/// What is posted.
+pub struct Load<'a> {
+    /// Where to.
+    pub queue: &'a str,
+    /// In all; whole requests of every connection.
+    pub messages: usize,
+    /// Each waits for an answer before its next request.
+    pub connections: usize,
+    /// Messages in a request; one alone is posted singly.
+    pub batch: usize,
+    /// Of every message.
+    pub payload: &'a str,
+}
+
+impl Load<'_> {
+    fn request(&self, host: &str) -> String {
+        let (queue, payload) = (self.queue, self.payload);
+        let one = format!(r#"{{"exchange":"","routing_key":"{queue}","payload":"{payload}"}}"#);
+        let (path, prefer, body) = if self.batch == 1 {
+            ("/v1/messages", "Prefer: return=minimal\r\n", one)
+        } else {
+            let all = vec![one; self.batch].join(",");
+            (
+                "/v1/messages/batch",
+                "",
+                format!(r#"{{"messages":[{all}]}}"#),
+            )
+        };
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             {prefer}Content-Length: {length}\r\n\r\n{body}"
+        )
+    }
+}
 
 /// A gateway process.
 pub struct Gateway {
@@ -79,41 +116,23 @@ impl Gateway {
     }
 
     /// As [`Gateway::post`], and returns when every message is settled.
-    pub async fn publish(
-        &self,
-        queue: &str,
-        messages: usize,
-        connections: usize,
-    ) -> Result<(), Failure> {
-        self.post(queue, messages, connections, std::str::from_utf8(&PAYLOAD)?)
-            .await?;
+    pub async fn publish(&self, load: &Load<'_>) -> Result<(), Failure> {
+        self.post(load).await?;
         self.wait_ready("\"pending_messages\":0").await;
         Ok(())
     }
 
-    /// Posts `messages` to `queue`, one in each request, over `connections` that each wait for an
-    /// answer before the next request.
-    pub async fn post(
-        &self,
-        queue: &str,
-        messages: usize,
-        connections: usize,
-        payload: &str,
-    ) -> Result<(), Failure> {
-        let body = format!(r#"{{"exchange":"","routing_key":"{queue}","payload":"{payload}"}}"#);
-        let request = format!(
-            "POST /v1/messages HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Prefer: return=minimal\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
+    /// Posts messages over connections that each wait for an answer before the next request.
+    pub async fn post(&self, load: &Load<'_>) -> Result<(), Failure> {
+        let request: Arc<str> = load.request(&self.address).into();
+        let requests = load.messages / load.connections / load.batch;
         let mut posting = JoinSet::new();
-        for _ in 0..connections {
-            let (address, request) = (self.address.clone(), request.clone());
+        for _ in 0..load.connections {
+            let (address, request) = (self.address.clone(), Arc::clone(&request));
             posting.spawn(async move {
                 let mut socket = TcpStream::connect(address).await?;
                 socket.set_nodelay(true)?;
-                for _ in 0..messages / connections {
+                for _ in 0..requests {
                     let answer = exchange(&mut socket, &request).await?;
                     if !answer.starts_with("HTTP/1.1 202") {
                         return Err(Failure::from(answer));

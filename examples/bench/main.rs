@@ -1,14 +1,14 @@
 //! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
 //!
 //! `cargo run --release --example bench -- publisher|gateway|backlog [--messages N] [--rounds N]
-//! [--returned PERCENT] [--connections N] [--memory]`
+//! [--returned PERCENT] [--connections N] [--batch N] [--memory]`
 //!
-//! `publisher` is one lane fed from memory; `gateway` is the whole process, single posts over HTTP
-//! (build it first: `cargo build --release`), durable unless `--memory` is said; `backlog` lets messages
-//! of 1 KiB pile up while the broker is away. Both take turns with lapin on one quorum queue: 256
-//! bytes, persistent, mandatory, 1000 in flight on each connection. Told for each round: settled
-//! messages a second, and microseconds of CPU for each message of the process that publishes. The
-//! broker is `AMQPOST_BROKER_URL`.
+//! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
+//! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
+//! `backlog` lets messages of 1 KiB pile up while the broker is away. All take turns with lapin on
+//! one quorum queue: 256 bytes, persistent, mandatory, 1000 in flight on each connection. Told for
+//! each round: settled messages a second, and microseconds of CPU for each message of the process
+//! that publishes. The broker is `AMQPOST_BROKER_URL`.
 #![expect(unreachable_pub, reason = "a benchmark is not a library")]
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
 #![expect(
@@ -24,7 +24,7 @@ mod publisher;
 
 use std::time::Instant;
 
-use gateway::Gateway;
+use gateway::{Gateway, Load};
 use lapin::options::{ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -119,7 +119,8 @@ async fn main() -> Result<(), Failure> {
     let messages = argument("--messages", 100_000);
     let returned = argument("--returned", 0);
     let connections = argument("--connections", 64);
-    let messages = messages - messages % connections;
+    let batch = argument("--batch", 1);
+    let messages = messages - messages % (connections * batch);
     let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel
@@ -140,7 +141,15 @@ async fn main() -> Result<(), Failure> {
     for _ in 0..argument("--rounds", 5) {
         if let Some(gateway) = &whole {
             let watch = Watch::start(&gateway.pid());
-            gateway.publish(&queue, messages, connections).await?;
+            gateway
+                .publish(&Load {
+                    queue: &queue,
+                    messages,
+                    connections,
+                    batch,
+                    payload: std::str::from_utf8(&PAYLOAD)?,
+                })
+                .await?;
             watch.stop("gateway", messages, &mut own);
         } else {
             let watch = Watch::start("self");
