@@ -2,16 +2,19 @@
 //! other way round.
 
 mod storage;
+mod topology;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::broker::rabbitmq::{Broker, TlsError, Window};
-use crate::config::{Config, StoreUrl};
-use crate::domain::Rules;
+use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
+use crate::domain::topology::Status;
+use crate::domain::{Rules, Topology};
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
 use crate::notify::Waiters;
@@ -19,6 +22,7 @@ use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
 use storage::Storage;
+use topology::{Declaring, Gate};
 
 /// How long a gateway that has failed goes on answering.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -29,6 +33,9 @@ pub enum AppError {
     /// The broker cannot be spoken to through TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The configured topology cannot be used.
+    #[error(transparent)]
+    Topology(#[from] TopologyFileError),
     /// The store cannot be opened.
     #[error("the store cannot be opened: {0}")]
     Store(#[from] OpenError),
@@ -63,6 +70,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         config.heartbeat,
         config.connect_timeout,
     )?;
+    let file = config.topology_file.as_deref();
+    let topology = file.map(|file| read_topology(file, config.brokers.vhost()));
+    let topology = topology.transpose()?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| AppError::Listen {
@@ -87,8 +97,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         .lanes
         .spawn_thread("backlog reader", move || backlog.run())
         .map_err(AppError::System)?;
-    start_lanes(&broker, &relay, &mut parts);
-    let gateway = gateway(&config, &relay, reader, waiters, &parts.stop_http);
+    let (gate, topology) = declare(&broker, topology, &mut parts);
+    start_lanes(&broker, &relay, &gate, &mut parts);
+    let gateway = gateway(&config, &relay, reader, waiters, topology, &parts.stop_http);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
@@ -177,6 +188,7 @@ fn gateway(
     relay: &Relay,
     store: Arc<dyn ReadStore>,
     waiters: Arc<Waiters>,
+    topology: watch::Receiver<Status>,
     stop: &Stop,
 ) -> Gateway {
     let rules = Rules {
@@ -189,14 +201,34 @@ fn gateway(
         waiters,
         rules,
         settings: config.http.clone(),
+        topology,
         stop: stop.watch(),
     })
 }
 
-fn start_lanes(broker: &Broker, relay: &Relay, parts: &mut Running) {
+/// Starts declaring, if there is something to declare, and tells what becomes of it. The gate opens
+/// when publishing may begin.
+fn declare(
+    broker: &Broker,
+    topology: Option<Topology>,
+    parts: &mut Running,
+) -> (Gate, watch::Receiver<Status>) {
+    let Some(topology) = topology else {
+        return (Gate::opened(), watch::Sender::default().subscribe());
+    };
+    let gate = Gate::default();
+    let declaring = Declaring::new(broker.declarer(), topology, gate.clone());
+    let status = declaring.status();
+    let stop = parts.stop_lanes.watch();
+    parts.lanes.spawn("topology", declaring.run(stop));
+    (gate, status)
+}
+
+fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running) {
     let (tasks, stop) = (&mut parts.lanes, &parts.stop_lanes);
     for (number, feed) in (1..).zip(relay.lane_feeds()) {
         let name = format!("lane {number}");
+        let feed = gate.before(feed);
         tasks.spawn(name.clone(), broker.lane(name).run(feed, stop.watch()));
     }
     let probation = broker.lane_of_one("probation lane".into());

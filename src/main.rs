@@ -1,6 +1,7 @@
 //! The command line: reads the configuration and hands over to [`amqpost::app`].
 
 mod store_command;
+mod topology_command;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&*error);
             ExitCode::FAILURE
@@ -22,24 +23,31 @@ fn main() -> ExitCode {
 
 type Failure = Box<dyn std::error::Error>;
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Openapi => print(&amqpost::http::openapi_yaml()?),
+        Command::Openapi => print(&amqpost::http::openapi_yaml()?)?,
         Command::Store(command) => {
             let config = Config::load(&cli.file, cli.options)?;
-            store_command::run(&config, &command)
+            store_command::run(&config, &command)?;
+        }
+        Command::Topology(command) => {
+            let config = Config::load(&cli.file, cli.options)?;
+            return runtime()?.block_on(topology_command::run(&config, &command));
         }
         Command::Serve => {
             Config::refuse_unknown_variables(std::env::vars_os().map(|(name, _)| name))?;
             let config = Config::load(&cli.file, cli.options)?;
             start_log(&config)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(amqpost::app::serve(config))?;
-            Ok(())
+            runtime()?.block_on(amqpost::app::serve(config))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {

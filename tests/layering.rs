@@ -49,9 +49,17 @@ const ROOMS: &[Room] = &[
         ],
     ),
     room("store_command", &["domain", "store", "config"]),
+    room("topology_command", &["domain", "broker", "config"]),
     room(
         "main",
-        &["app", "config", "lifecycle", "http", "store_command"],
+        &[
+            "app",
+            "config",
+            "lifecycle",
+            "http",
+            "store_command",
+            "topology_command",
+        ],
     ),
 ];
 

@@ -42,6 +42,12 @@ impl BrokerUrls {
         &self.0
     }
 
+    /// The virtual host of all of them.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        self.0.first().map_or("/", |url| url.vhost.as_str())
+    }
+
     /// The user of the connections, when all addresses name the same one.
     #[must_use]
     pub fn user(&self) -> Option<&str> {

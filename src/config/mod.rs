@@ -6,14 +6,16 @@
 mod brokers;
 mod options;
 mod store_url;
+mod topology_file;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use brokers::BrokerUrls;
-pub use options::{Cli, Command, ConfigFile, LogFormat, Options, StoreCommand};
+pub use options::{Cli, Command, ConfigFile, LogFormat, Options, StoreCommand, TopologyCommand};
 pub use store_url::StoreUrl;
+pub use topology_file::{TopologyFileError, read_topology};
 
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
@@ -47,6 +49,8 @@ pub struct Config {
     pub brokers: BrokerUrls,
     /// Where messages are kept.
     pub store: StoreUrl,
+    /// What to declare at start, if anything.
+    pub topology_file: Option<PathBuf>,
     /// How long settled messages are kept in a file.
     pub history_age: Duration,
     /// Bytes that the store's files may take.
@@ -146,6 +150,7 @@ impl Config {
             listen,
             brokers,
             store,
+            topology_file: topology_file(given),
             history_age: seconds(given.history_seconds, 604_800),
             store_bytes_max: given.store_bytes_max.unwrap_or(10 << 30),
             lane_memory_messages_max: given.lane_memory_messages_max.unwrap_or(20_000),
@@ -279,6 +284,12 @@ fn listen(given: &Options, allow_anonymous: bool, mistakes: &mut Vec<String>) ->
         ));
     }
     address
+}
+
+/// As for the other options, an empty text is none.
+fn topology_file(given: &Options) -> Option<PathBuf> {
+    let path = given.topology_file.as_deref();
+    path.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn seconds(given: Option<u32>, default: u32) -> Duration {

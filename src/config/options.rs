@@ -38,6 +38,9 @@ pub enum Command {
     /// Look after a SQLite store, with the gateway running or not.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look at or declare exchanges, queues and bindings from a definitions file.
+    #[command(subcommand)]
+    Topology(TopologyCommand),
 }
 
 /// What to do with a store.
@@ -57,6 +60,26 @@ pub enum StoreCommand {
         /// Messages to list at most.
         #[arg(long, default_value_t = 100)]
         limit: usize,
+    },
+}
+
+/// What to do with a topology.
+#[derive(clap::Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum TopologyCommand {
+    /// Tell what declaring a file would change at the broker, and change nothing.
+    ///
+    /// Exit code 0: nothing would change. 3: something is missing and would be declared, and nothing
+    /// would be refused. 1: something differs or would be refused, the file has mistakes, or the
+    /// broker cannot be reached. AMQP has no question about bindings: they are told as unknown, and do
+    /// not count, unless one of their ends is missing.
+    Check {
+        /// As `rabbitmqctl export_definitions` writes it; without it, the configured one.
+        file: Option<PathBuf>,
+    },
+    /// Declare a file at the broker now, as the gateway does at start; fails if anything is refused.
+    Declare {
+        /// As `rabbitmqctl export_definitions` writes it; without it, the configured one.
+        file: Option<PathBuf>,
     },
 }
 
@@ -107,6 +130,15 @@ pub struct Options {
     /// Keys of callers; not supported by this version yet [default: none].
     #[arg(long, env = "AMQPOST_API_KEYS", hide_env_values = true, global = true)]
     pub(super) api_keys: Option<String>,
+    /// Exchanges, queues and bindings to declare at start, as exported by `rabbitmqctl
+    /// export_definitions` [default: none].
+    #[arg(
+        long,
+        env = "AMQPOST_TOPOLOGY_FILE",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub(super) topology_file: Option<String>,
     /// Serve everybody who can connect, without keys [default: false].
     #[arg(long, env = "AMQPOST_ALLOW_ANONYMOUS", global = true, value_name = "BOOL",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -212,6 +244,7 @@ impl Options {
             broker_url: self.broker_url.or(weaker.broker_url),
             store_url: self.store_url.or(weaker.store_url),
             api_keys: self.api_keys.or(weaker.api_keys),
+            topology_file: self.topology_file.or(weaker.topology_file),
             allow_anonymous: self.allow_anonymous.or(weaker.allow_anonymous),
             log_format: self.log_format.or(weaker.log_format),
             log_filter: self.log_filter.or(weaker.log_filter),

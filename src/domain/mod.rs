@@ -14,6 +14,7 @@ pub mod retry;
 pub mod rules;
 pub mod status;
 pub mod time;
+pub mod topology;
 
 pub use caller::Caller;
 pub use headers::{HeaderValue, Table};
@@ -25,3 +26,4 @@ pub use retry::RetrySchedule;
 pub use rules::{Fault, Rules};
 pub use status::{Reason, ReasonCode, Status};
 pub use time::WallTime;
+pub use topology::Topology;

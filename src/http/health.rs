@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::state::Gateway;
 use super::{answer, openapi};
+use crate::domain::topology;
 use crate::relay::{BrokerHealth, Health};
 
 /// The process lives.
@@ -31,6 +32,7 @@ pub(super) struct ReadinessJson<'a> {
     status: &'static str,
     store: StoreJson,
     broker: BrokerJson<'a>,
+    topology: TopologyJson<'a>,
 }
 
 /// The store of messages.
@@ -73,6 +75,48 @@ pub(super) struct WhyJson<'a> {
     detail: &'a str,
 }
 
+/// The exchanges, queues and bindings that the gateway declares at start.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TopologyState)]
+pub(super) struct TopologyJson<'a> {
+    /// `none` when no file is configured; `waiting` until the broker was reached, and nothing is
+    /// published before; `declared`; `mismatch` when some of it could not be declared, which is tried
+    /// again now and then, and publishing goes on.
+    #[schema(example = "declared")]
+    state: &'static str,
+    /// What the file has.
+    exchanges: usize,
+    /// What the file has.
+    queues: usize,
+    /// What the file has.
+    bindings: usize,
+    /// Why it is waiting.
+    #[schema(required)]
+    detail: Option<&'static str>,
+    /// How many entries could not be declared.
+    problems_total: usize,
+    /// The first 20 of them.
+    problems: Vec<TopologyProblemJson<'a>>,
+}
+
+/// An entry that could not be declared.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TopologyProblem)]
+pub(super) struct TopologyProblemJson<'a> {
+    /// What.
+    #[schema(example = "queue \"info.log.queue\"")]
+    entry: &'a str,
+    /// `precondition_failed` when it exists and differs, or an argument is not accepted;
+    /// `access_refused`, `not_found`, `refused`, `no_answer`.
+    #[schema(example = "precondition_failed")]
+    code: &'static str,
+    /// The broker's own words.
+    detail: &'a str,
+}
+
+/// Problems that are told at most.
+const PROBLEMS_MAX: usize = 20;
+
 /// The process lives
 #[utoipa::path(
     get,
@@ -106,10 +150,30 @@ pub(super) async fn ready(State(gateway): State<Gateway>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    answer::json(status, &readiness(&health))
+    let topology = gateway.topology.borrow().clone();
+    answer::json(status, &readiness(&health, &topology))
 }
 
-fn readiness(health: &Health) -> ReadinessJson<'_> {
+fn topology_json(topology: &topology::Status) -> TopologyJson<'_> {
+    let told = topology.problems.iter().take(PROBLEMS_MAX);
+    TopologyJson {
+        state: topology.state.as_str(),
+        exchanges: topology.counts.exchanges,
+        queues: topology.counts.queues,
+        bindings: topology.counts.bindings,
+        detail: topology.waiting_for,
+        problems_total: topology.problems.len(),
+        problems: told
+            .map(|problem| TopologyProblemJson {
+                entry: &problem.entry,
+                code: problem.kind.as_str(),
+                detail: &problem.detail,
+            })
+            .collect(),
+    }
+}
+
+fn readiness<'a>(health: &'a Health, topology: &'a topology::Status) -> ReadinessJson<'a> {
     let (status, store) = if health.accepting {
         ("ready", "ok")
     } else {
@@ -132,6 +196,7 @@ fn readiness(health: &Health) -> ReadinessJson<'_> {
                 detail: &reason.detail,
             }),
         },
+        topology: topology_json(topology),
     }
 }
 

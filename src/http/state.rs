@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::body::BodyBudget;
-use crate::domain::{Draft, Message, Rules};
+use crate::domain::{Draft, Message, Rules, topology};
 use crate::notify::Waiters;
 use crate::relay::{AcceptError, Health, Progress, Relay};
 use crate::store::{ReadStore, Record};
@@ -86,6 +86,8 @@ pub struct Parts {
     pub rules: Rules,
     /// How this room behaves.
     pub settings: Settings,
+    /// What has become of the topology at the broker.
+    pub topology: watch::Receiver<topology::Status>,
     /// Becomes true when the process stops: who waits is answered at once. A sender that is gone
     /// means the same.
     pub stop: watch::Receiver<bool>,

@@ -10,10 +10,10 @@ use std::time::Duration;
 use amq_protocol_uri::AMQPUri;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
+use super::link::{self, LinkError};
 use crate::broker::{Presence, Probe, ProbeError};
 
 /// The AMQP reply code for what is not there.
@@ -23,7 +23,7 @@ const NOT_FOUND: u16 = 404;
 pub struct LapinProbe {
     /// As lapin takes them.
     uris: Vec<AMQPUri>,
-    /// lapin's connect has no limit of its own, and an answer may never come.
+    /// Of each try to connect, and of each question.
     timeout: Duration,
     link: Mutex<Option<Link>>,
 }
@@ -52,46 +52,27 @@ impl LapinProbe {
             Some(link) if link.connection.status().connected() => link,
             _ => self.connect().await?,
         };
-        let presence = self.in_time(ask(&mut link, name)).await?;
+        let presence = link::in_time(self.timeout, ask(&mut link, name))
+            .await
+            .map_err(told)?;
         *kept = Some(link);
         Ok(presence)
     }
 
-    /// Each address has its own time: one that is silent must not use up that of the next.
     async fn connect(&self) -> Result<Link, ProbeError> {
-        let mut last = ProbeError("no broker is configured".into());
-        for uri in &self.uris {
-            let properties =
-                ConnectionProperties::default().with_connection_name("amqpost probe".into());
-            let connecting = Connection::connect_uri(uri.clone(), properties);
-            match self.in_time(async { connecting.await.map_err(told) }).await {
-                Ok(connection) => {
-                    return Ok(Link {
-                        connection,
-                        channel: None,
-                    });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, ProbeError>>,
-    ) -> Result<T, ProbeError> {
-        timeout(self.timeout, work)
-            .await
-            .unwrap_or_else(|_| Err(ProbeError("no answer in time".into())))
+        let connecting = link::connect(&self.uris, "amqpost probe", self.timeout);
+        Ok(Link {
+            connection: connecting.await.map_err(told)?,
+            channel: None,
+        })
     }
 }
 
 /// A link whose question failed or took too long is not used again.
-async fn ask(link: &mut Link, name: ShortString) -> Result<Presence, ProbeError> {
+async fn ask(link: &mut Link, name: ShortString) -> Result<Presence, LinkError> {
     let channel = match link.channel.take() {
         Some(channel) if channel.status().connected() => channel,
-        _ => link.connection.create_channel().await.map_err(told)?,
+        _ => link.connection.create_channel().await?,
     };
     let options = ExchangeDeclareOptions {
         passive: true,
@@ -108,7 +89,7 @@ async fn ask(link: &mut Link, name: ShortString) -> Result<Presence, ProbeError>
             Ok(Presence::There)
         }
         Err(error) if is_not_found(&error) => Ok(Presence::Missing),
-        Err(error) => Err(told(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -121,12 +102,8 @@ impl Probe for LapinProbe {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is used as a function for map_err"
-)]
-fn told(error: lapin::Error) -> ProbeError {
-    ProbeError(error.to_string())
+fn told(error: LinkError) -> ProbeError {
+    ProbeError(error.text)
 }
 
 fn is_not_found(error: &lapin::Error) -> bool {

@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use super::lane::{Endpoint, Lane};
 use super::probe::LapinProbe;
 use super::protocol::{Credentials, Settings};
+use super::topology::Declarer;
 use super::transport::{self, Address};
 
 /// A broker that refuses a message closes at once; one that says nothing for so long will not.
@@ -96,6 +97,12 @@ impl Broker {
     #[must_use]
     pub fn probe(&self) -> LapinProbe {
         LapinProbe::new(self.uris.clone(), self.connect_timeout)
+    }
+
+    /// Declares topologies at these brokers.
+    #[must_use]
+    pub fn declarer(&self) -> Declarer {
+        Declarer::new(self.uris.clone(), self.connect_timeout)
     }
 }
 

@@ -203,6 +203,7 @@ impl Rig {
                 broker_user: Some("guest".into()),
             },
             settings,
+            topology: watch::Sender::default().subscribe(),
             stop: stopping,
         });
         Self {
