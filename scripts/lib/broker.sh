@@ -71,13 +71,21 @@ broker_install() {
     broker_is_installed || die 'rabbitmq-server was installed, but is not where Debian puts it'
 }
 
-# broker_wait URL SECONDS
+# broker_wait URL SECONDS: a dot for each second shows that it is still waiting.
 broker_wait() {
-    local deadline=$((SECONDS + $2))
+    local deadline=$((SECONDS + $2)) shown=$SECONDS
     until broker_answers "$1"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            printf '\n'
+            return 1
+        fi
+        if [ "$SECONDS" -gt "$shown" ]; then
+            shown=$SECONDS
+            printf .
+        fi
         sleep 0.2
     done
+    [ "$shown" = "$((deadline - $2))" ] || printf '\n'
 }
 
 # broker_ensure URL: returns when a broker answers there. One is only started on this machine's
