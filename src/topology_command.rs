@@ -1,7 +1,7 @@
 //! `amqpost topology`: what declaring a definitions file would change at the broker, and declaring it.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use amqpost::broker::rabbitmq::{Broker, Declarer, Finding, Window};
@@ -32,9 +32,8 @@ pub(crate) async fn run(config: &Config, command: &TopologyCommand) -> Result<Ex
 }
 
 fn read(config: &Config, file: Option<&Path>) -> Result<Topology, Failure> {
-    let configured = config.topology_file.as_ref().map(PathBuf::as_path);
     let file = file
-        .or(configured)
+        .or(config.topology_file.as_deref())
         .ok_or("name a definitions file, or set AMQPOST_TOPOLOGY_FILE")?;
     let topology = read_topology(file, config.brokers.vhost())?;
     let notes: Vec<_> = topology.notes.iter().map(line_of_note).collect();

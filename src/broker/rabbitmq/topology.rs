@@ -198,17 +198,19 @@ impl<'a> Session<'a> {
                             text: refusal.get_message().to_string(),
                         });
                     }
-                    last = format!("the connection ended over it: {error}");
+                    // The broker's own words may be what lapin could not read: it cuts long ones
+                    // within a character.
+                    last =
+                        format!("the connection ended over it; the broker's log says why: {error}");
+                    self.connection = connect(self.declarer).await?;
                 }
                 Err(_) => {
                     self.silences += 1;
-                    last = format!("no answer within {} s", ANSWER_LIMIT.as_secs());
+                    // It still waits for that answer.
+                    self.connection = connect(self.declarer).await?;
+                    let seconds = ANSWER_LIMIT.as_secs();
+                    return Ok(Answer::Nothing(format!("no answer within {seconds} s")));
                 }
-            }
-            // It still waits for that answer, or is gone.
-            self.connection = connect(self.declarer).await?;
-            if self.silences > 0 {
-                break;
             }
         }
         Ok(Answer::Nothing(last))
