@@ -1,10 +1,10 @@
 //! What `RabbitMQ` itself exports can be declared on it again, and changes nothing.
 
-use lapin::ExchangeKind;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
+use lapin::{Channel, ExchangeKind};
 use serde_json::Value;
 
 use super::support::broker_node::PrivateNode;
@@ -29,6 +29,13 @@ fn text(text: &str) -> AMQPValue {
 async fn declare_all_kinds(url: &str) -> lapin::Result<()> {
     let connection = queues::connect(url).await;
     let channel = connection.create_channel().await?;
+    declare_exchanges(&channel).await?;
+    declare_queues(&channel).await?;
+    bind(&channel).await?;
+    connection.close(200, "done".into()).await
+}
+
+async fn declare_exchanges(channel: &Channel) -> lapin::Result<()> {
     let exchanges = [
         ("rest", ExchangeKind::Fanout, true, false, table(&[])),
         (
@@ -59,6 +66,10 @@ async fn declare_all_kinds(url: &str) -> lapin::Result<()> {
             .exchange_declare(name.into(), kind, options, arguments)
             .await?;
     }
+    Ok(())
+}
+
+async fn declare_queues(channel: &Channel) -> lapin::Result<()> {
     let odd = [
         ("x-max-priority", AMQPValue::ShortShortInt(5)),
         ("x-max-length", AMQPValue::LongInt(7)),
@@ -98,6 +109,10 @@ async fn declare_all_kinds(url: &str) -> lapin::Result<()> {
             .queue_declare(name.into(), options, arguments)
             .await?;
     }
+    Ok(())
+}
+
+async fn bind(channel: &Channel) -> lapin::Result<()> {
     let bound = [
         ("plain", "direct", "a", table(&[])),
         ("quorum", "direct", "", table(&[])),
@@ -134,8 +149,7 @@ async fn declare_all_kinds(url: &str) -> lapin::Result<()> {
             options,
             table(&[]),
         )
-        .await?;
-    connection.close(200, "done".into()).await
+        .await
 }
 
 /// What the export at `path` says of the virtual host.
