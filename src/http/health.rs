@@ -233,4 +233,22 @@ mod tests {
         assert_eq!(state(2, 2), "blocked");
         assert_eq!(state(0, 0), "down");
     }
+
+    #[test]
+    fn all_problems_of_a_topology_are_counted_and_the_first_are_told() {
+        let problem = |number: usize| topology::Problem {
+            entry: format!("queue \"{number}\""),
+            kind: topology::ProblemKind::AccessRefused,
+            detail: "ACCESS_REFUSED".to_owned(),
+        };
+        let status = topology::Status {
+            state: topology::State::Mismatch,
+            problems: (0..100).map(problem).collect(),
+            ..topology::Status::default()
+        };
+        let told = topology_json(&status);
+        assert_eq!((told.state, told.problems_total), ("mismatch", 100));
+        assert_eq!(told.problems.len(), PROBLEMS_MAX);
+        assert_eq!(told.problems[19].entry, "queue \"19\"");
+    }
 }

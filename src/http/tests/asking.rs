@@ -241,14 +241,19 @@ async fn health_is_told() {
     let broker = json!({
         "state": "up", "lanes": 4, "lanes_up": 4, "lanes_blocked": 0, "reason": null,
     });
+    let topology = json!({
+        "state": "none", "exchanges": 0, "queues": 0, "bindings": 0, "detail": null,
+        "problems_total": 0, "problems": [],
+    });
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "ok", "pending_messages": 0});
-    let ready = json!({"status": "ready", "store": store, "broker": broker});
+    let ready = json!({"status": "ready", "store": store, "broker": broker, "topology": topology});
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, ready));
     *rig.model.accepting.lock() = false;
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "refusing", "pending_messages": 0});
-    let not_ready = json!({"status": "not_ready", "store": store, "broker": broker});
+    let not_ready =
+        json!({"status": "not_ready", "store": store, "broker": broker, "topology": topology});
     assert_eq!(
         (answer.status, answer.json()),
         (StatusCode::SERVICE_UNAVAILABLE, not_ready)
