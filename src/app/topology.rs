@@ -79,7 +79,9 @@ impl<F: Feed> Feed for Gated<F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.feed.deadline()
+        // Before the gate there is nothing to pull at any time.
+        let open = self.open.load(Ordering::Acquire);
+        open.then(|| self.feed.deadline()).flatten()
     }
 
     fn call(&self) -> Arc<Notify> {
