@@ -30,6 +30,13 @@ impl RowId {
         WallTime::from_unix_ms(self.0 >> COUNTER_BITS)
     }
 
+    /// The first row whose [`RowId::time`] is `time` or later; `None` when there can be no such row.
+    #[must_use]
+    pub fn first_at(time: WallTime) -> Option<Self> {
+        let row = time.unix_ms().checked_mul(1 << COUNTER_BITS)?;
+        (row <= ROW_MAX).then_some(Self(row))
+    }
+
     /// From a stored number; the bits above the 60th are dropped.
     #[must_use]
     pub fn from_stored(row: u64) -> Self {
@@ -172,6 +179,16 @@ mod tests {
             prop_assert_eq!(id.row(), RowId(row));
             prop_assert_eq!(id.random(), random & ((1 << RANDOM_BITS) - 1));
             prop_assert_eq!(id.to_string().parse::<MessageId>(), Ok(id));
+        }
+
+        #[test]
+        fn the_first_row_of_a_time_parts_the_rows(row in 0..=ROW_MAX, ms in any::<u64>(), near in -2_i64..3) {
+            let row = RowId(row);
+            for ms in [ms, row.time().unix_ms().saturating_add_signed(near)] {
+                let time = WallTime::from_unix_ms(ms);
+                let is_behind = RowId::first_at(time).is_some_and(|first| row >= first);
+                prop_assert_eq!(is_behind, row.time() >= time);
+            }
         }
 
         #[test]

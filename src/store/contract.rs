@@ -5,6 +5,8 @@
 //! else may differ between stores.
 
 pub(crate) mod model;
+mod operations;
+mod questions;
 pub(crate) mod samples;
 
 use std::sync::Arc;
@@ -19,6 +21,9 @@ use crate::store::{
     Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Recovered, Settlement, WriteStore,
 };
 use model::Model;
+use operations::{CALLERS, caller};
+pub(crate) use operations::{Operation, PARTITIONS_MAX, any_operations};
+use questions::Browsing;
 
 /// A store under test.
 pub(crate) trait Subject {
@@ -40,79 +45,20 @@ pub(crate) enum Ending {
     PowerCut,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    Commit {
-        accepted: Vec<(u8, usize)>,
-        settled: Vec<(Index, u8)>,
-        noted: Vec<(Index, u32)>,
-        handed_to: Option<Index>,
-        twice: bool,
-    },
-    Pending {
-        partition: u8,
-        after: Option<Index>,
-        messages_max: usize,
-        bytes_max: usize,
-    },
-    Upkeep,
-    Reopen(Ending, u8),
-}
-
-pub(crate) const PARTITIONS_MAX: u8 = 16;
-
-fn any_commit() -> impl Strategy<Value = Operation> {
-    let accepted = prop::collection::vec((any::<u8>(), 0..6000_usize), 0..8);
-    let settled = prop::collection::vec((any::<Index>(), 0..6_u8), 0..8);
-    let noted = prop::collection::vec((any::<Index>(), 0..5_u32), 0..3);
-    let handed_to = prop::option::of(any::<Index>());
-    (
-        accepted,
-        settled,
-        noted,
-        handed_to,
-        prop::bool::weighted(0.1),
-    )
-        .prop_map(
-            |(accepted, settled, noted, handed_to, twice)| Operation::Commit {
-                accepted,
-                settled,
-                noted,
-                handed_to,
-                twice,
-            },
-        )
-}
-
-fn any_operation() -> impl Strategy<Value = Operation> {
-    let ending = prop_oneof![
-        Just(Ending::Closed),
-        Just(Ending::Killed),
-        Just(Ending::PowerCut)
-    ];
-    let partitions = prop_oneof![4 => Just(4), 1 => 1..=PARTITIONS_MAX];
-    prop_oneof![
-        12 => any_commit(),
-        3 => (0..PARTITIONS_MAX, any::<Option<Index>>(), 1..10_usize, 0..20_000_usize).prop_map(
-            |(partition, after, messages_max, bytes_max)| Operation::Pending {
-                partition, after, messages_max, bytes_max,
-            }
-        ),
-        2 => Just(Operation::Upkeep),
-        1 => (ending, partitions).prop_map(|(ending, n)| Operation::Reopen(ending, n)),
-    ]
-}
-
-pub(crate) fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
-    prop::collection::vec(any_operation(), 1..40)
-}
-
 /// Runs the operations and compares the store with the model after each.
 pub(crate) fn follow(subject: &mut dyn Subject, operations: &[Operation]) {
     let mut model = Model::new(4);
+    let mut browsing = None;
     for operation in operations {
         step(subject, &mut model, operation);
         compare_facts(subject, &model);
+        if let Operation::Browse(question) = operation {
+            browsing = Some(Browsing::start(&model, question));
+        }
+        browsing = browsing.and_then(|list| list.turn(subject, &model));
+    }
+    while let Some(list) = browsing {
+        browsing = list.turn(subject, &model);
     }
     compare_everything(subject, &model);
     assert_eq!(subject.problems(), Vec::<String>::new());
@@ -120,44 +66,7 @@ pub(crate) fn follow(subject: &mut dyn Subject, operations: &[Operation]) {
 
 fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
     match operation {
-        Operation::Commit {
-            accepted,
-            settled,
-            noted,
-            handed_to,
-            twice,
-        } => {
-            let accepted: Vec<_> = accepted
-                .iter()
-                .map(|(partition, bytes)| model.next(*partition, *bytes))
-                .collect();
-            let known = model.known(&accepted);
-            if known.is_empty() {
-                return;
-            }
-            let pick = |index: &Index| Arc::clone(&known[index.index(known.len())]);
-            let settled: Vec<_> = settled
-                .iter()
-                .map(|(index, kind)| ending(&pick(index), *kind))
-                .collect();
-            let note = |(index, attempts): &(Index, u32)| Note {
-                id: pick(index).id,
-                attempts: *attempts,
-            };
-            let batch = Batch {
-                accepted: &accepted,
-                settled: &settled,
-                noted: &noted.iter().map(note).collect::<Vec<_>>(),
-                handed_to: handed_to.as_ref().map(|index| pick(index).id.row()),
-            };
-            subject.writer().commit(&batch).expect("commit");
-            model.commit(&batch);
-            if *twice && subject.keeps_everything() {
-                subject.writer().commit(&batch).expect("commit again");
-                // Everything in it is known by now, but a doubt may be about what only now is settled.
-                model.commit(&batch);
-            }
-        }
+        Operation::Commit { .. } => commit(subject, model, operation),
         Operation::Pending {
             partition,
             after,
@@ -179,12 +88,63 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
                 .upkeep(WallTime::from_unix_ms(1))
                 .expect("upkeep");
         }
+        Operation::List(question) => questions::list(subject, model, question),
+        Operation::Browse(_) => {}
+        Operation::LookUp { ids } => questions::look_up(subject, model, ids),
+        Operation::Oldest {
+            caller,
+            examined_max,
+        } => questions::oldest(subject, model, *caller, *examined_max),
         Operation::Reopen(ending, partitions) => {
             if subject.writer().survives_restart() {
                 subject.reopen(*ending, *partitions);
                 model.reopen(*ending == Ending::Closed, *partitions);
             }
         }
+    }
+}
+
+fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
+    let Operation::Commit {
+        accepted,
+        settled,
+        noted,
+        handed_to,
+        twice,
+    } = operation
+    else {
+        return;
+    };
+
+    let accepted: Vec<_> = accepted
+        .iter()
+        .map(|(partition, bytes, caller)| model.next(*partition, *bytes, *caller))
+        .collect();
+    let known = model.known(&accepted);
+    if known.is_empty() {
+        return;
+    }
+    let pick = |index: &Index| Arc::clone(&known[index.index(known.len())]);
+    let settled: Vec<_> = settled
+        .iter()
+        .map(|(index, kind)| ending(&pick(index), *kind))
+        .collect();
+    let note = |(index, attempts): &(Index, u32)| Note {
+        id: pick(index).id,
+        attempts: *attempts,
+    };
+    let batch = Batch {
+        accepted: &accepted,
+        settled: &settled,
+        noted: &noted.iter().map(note).collect::<Vec<_>>(),
+        handed_to: handed_to.as_ref().map(|index| pick(index).id.row()),
+    };
+    subject.writer().commit(&batch).expect("commit");
+    model.commit(&batch);
+    if *twice && subject.keeps_everything() {
+        subject.writer().commit(&batch).expect("commit again");
+        // Everything in it is known by now, but a doubt may be about what only now is settled.
+        model.commit(&batch);
     }
 }
 
@@ -220,6 +180,11 @@ fn compare_facts(subject: &dyn Subject, model: &Model) {
     assert_eq!(facts.oldest_pending, model.oldest_pending());
     assert_eq!(facts.last_row, model.last_row());
     assert_eq!(facts.last_position, model.settled().count() as u64);
+    let callers = (0..=CALLERS).map(|number| Some(caller(number)));
+    for caller in callers.chain([None]) {
+        let tally = subject.reader().tally(caller.as_ref());
+        assert_eq!(tally, Ok(model.tally(caller.as_ref())), "{caller:?}");
+    }
 }
 
 fn compare_everything(subject: &dyn Subject, model: &Model) {

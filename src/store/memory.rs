@@ -112,12 +112,14 @@ impl ReadStore for MemoryStore {
                 let confirmed = record
                     .outcome
                     .is_some_and(|outcome| outcome.status == Status::Confirmed);
-                let draft = &kept.rows[&id.row()].message.draft;
+                let row = kept.rows.get(&id.row()).filter(|_| !confirmed);
+                let draft = row.map(|row| &row.message.draft);
+                let properties = draft.map(|draft| &draft.properties);
                 PayloadLookup::Found(Box::new(Payload {
                     caller: record.caller,
-                    content_type: draft.properties.content_type.clone(),
-                    content_encoding: draft.properties.content_encoding.clone(),
-                    bytes: (!confirmed).then(|| draft.payload.clone()),
+                    content_type: properties.and_then(|all| all.content_type.clone()),
+                    content_encoding: properties.and_then(|all| all.content_encoding.clone()),
+                    bytes: draft.map(|draft| draft.payload.clone()),
                 }))
             }
             Lookup::NotFound => PayloadLookup::NotFound,
@@ -133,7 +135,7 @@ impl ReadStore for MemoryStore {
     ) -> Result<Page, StoreError> {
         let kept = self.kept.lock();
         let end = before.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut page = Page::default();
+        let (mut page, mut last) = (Page::default(), None);
         for (examined, (row_id, row)) in kept.rows.range((Bound::Unbounded, end)).rev().enumerate()
         {
             if filter.since.is_some_and(|since| row_id.time() < since) {
@@ -141,9 +143,10 @@ impl ReadStore for MemoryStore {
             }
             if page.records.len() >= size.records_max.max(1) || examined >= size.examined_max.max(1)
             {
-                page.next = Some(RowId::from_stored(row_id.get() + 1));
+                page.next = last;
                 return Ok(page);
             }
+            last = Some(*row_id);
             let record = kept.record(*row_id, row);
             if filter.matches(&record) {
                 page.records.push(record);

@@ -71,9 +71,9 @@ pub struct Page {
 pub struct Payload {
     /// Whose message it is.
     pub caller: Caller,
-    /// The property of the message.
+    /// The property of the message; it goes with the payload.
     pub content_type: Option<Box<str>>,
-    /// The property of the message.
+    /// The property of the message; it goes with the payload.
     pub content_encoding: Option<Box<str>>,
     /// `None` when the message is kept and its payload is not: confirmed ones go at once, others
     /// when room is needed.

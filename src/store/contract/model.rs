@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{PARTITIONS_MAX, payload, samples};
-use crate::domain::{Message, RowId};
-use crate::store::{Accepted, Batch, Note, PartitionFacts, Record, Recovered, Settlement};
+use crate::domain::{Caller, Message, MessageId, RowId, Status};
+use crate::store::{
+    Accepted, Batch, Filter, Note, PartitionFacts, Record, Recovered, Settlement, Tally,
+};
 
 pub(super) struct Model {
     partitions: u8,
@@ -44,9 +46,18 @@ impl Model {
     }
 
     /// A new message.
-    pub(super) fn next(&mut self, partition: u8, bytes: usize) -> Accepted {
-        self.rows += 1 + bytes as u64 % 3;
-        let one = samples::one(self.rows, payload(self.rows, bytes));
+    pub(super) fn next(&mut self, partition: u8, bytes: usize, caller: u8) -> Accepted {
+        // Some in the same millisecond, others not.
+        self.rows += 1 + bytes as u64 % 3 * 1500;
+        let mut one = samples::one(self.rows, payload(self.rows, bytes));
+        let draft = &mut Arc::make_mut(&mut one.message).draft;
+        draft.caller = super::caller(caller);
+        if bytes % 4 == 0 {
+            draft.exchange = "".into();
+        }
+        if bytes % 5 == 0 {
+            draft.properties.content_type = Some("text/plain".into());
+        }
         Accepted {
             partition: partition % self.partitions,
             ..one
@@ -154,6 +165,34 @@ impl Model {
 
     pub(super) fn last_row(&self) -> Option<RowId> {
         self.kept.last().map(|kept| kept.message.id.row())
+    }
+
+    pub(super) fn tally(&self, caller: Option<&Caller>) -> Tally {
+        let mut tally = Tally::default();
+        for (record, _) in self.records() {
+            if caller.is_none_or(|caller| *caller == record.caller) {
+                let status = record.outcome.map_or(Status::Pending, |end| end.status);
+                *tally.of(status) += 1;
+            }
+        }
+        tally
+    }
+
+    /// What is pending of a caller, or of everybody, oldest first.
+    pub(super) fn waiting(&self, caller: Option<&Caller>) -> Vec<MessageId> {
+        let waiting = self.kept.iter().filter(|kept| kept.settled.is_none());
+        let messages = waiting.map(|kept| &kept.message);
+        let theirs =
+            messages.filter(|message| caller.is_none_or(|caller| *caller == message.draft.caller));
+        theirs.map(|message| message.id).collect()
+    }
+
+    /// What matches, newest first.
+    pub(super) fn list(&self, filter: &Filter) -> Vec<Record> {
+        let records = self.records().map(|(record, _)| record);
+        let mut matching: Vec<_> = records.filter(|record| filter.matches(record)).collect();
+        matching.reverse();
+        matching
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = (Record, &Message)> {

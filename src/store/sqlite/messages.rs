@@ -6,29 +6,36 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement, params};
 
+use super::callers::Names;
 use super::checksum::Checksum;
 use super::codec;
 use super::error::{Failure, Outcome};
 use super::state::{key, stored_row};
-use crate::domain::{Draft, Message, MessageId, WallTime};
+use crate::domain::{Caller, Draft, Message, MessageId, Properties, WallTime};
 use crate::store::{Accepted, Record, Recovered};
 
 /// What [`insert`] runs.
 pub(super) const INSERT: &str =
-    "INSERT INTO pending (key, random, checksum, footprint_bytes, accepted_at,
+    "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
     mandatory, replays, exchange, routing_key, ordering_key, message_id, properties, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// The columns that [`recovered`] reads, in their order.
-pub(super) const COLUMNS: &str = "key, random, checksum, accepted_at, mandatory, exchange,
-    routing_key, ordering_key, message_id, properties, payload";
+pub(super) const COLUMNS: &str = "key, random, caller, accepted_at, mandatory, exchange,
+    routing_key, ordering_key, message_id, checksum, properties, payload";
 
-/// The columns that [`pending_record`] reads, in their order.
-pub(super) const RECORD_COLUMNS: &str = "key, random, accepted_at, mandatory, replays, exchange,
-    routing_key, ordering_key, message_id, length(payload)";
+/// The columns that [`record`] reads, in their order: of a pending message. Those of a settled one
+/// start with the same.
+pub(super) const RECORD_COLUMNS: &str = "key, random, caller, accepted_at, mandatory, replays,
+    exchange, routing_key, ordering_key, message_id, length(payload)";
 
-/// Keeps a message that is not kept yet. `statement` is [`INSERT`], prepared once for a batch.
-pub(super) fn insert(statement: &mut Statement<'_>, accepted: &Accepted) -> Outcome<()> {
+/// Keeps a message that is not kept yet. `statement` is [`INSERT`], prepared once for a batch;
+/// `caller` is the number of the message's caller.
+pub(super) fn insert(
+    statement: &mut Statement<'_>,
+    accepted: &Accepted,
+    caller: i64,
+) -> Outcome<()> {
     let Message {
         id,
         accepted_at,
@@ -38,6 +45,7 @@ pub(super) fn insert(statement: &mut Statement<'_>, accepted: &Accepted) -> Outc
     statement.execute(params![
         key(accepted.partition, id.row()),
         id.random().cast_signed(),
+        caller,
         checksum(*id, *accepted_at, draft, properties.as_deref()),
         (accepted.message.footprint_bytes() as u64).cast_signed(),
         accepted_at.unix_ms().cast_signed(),
@@ -52,7 +60,8 @@ pub(super) fn insert(statement: &mut Statement<'_>, accepted: &Accepted) -> Outc
     Ok(())
 }
 
-/// Everything that is published or decides what is published.
+/// Everything that is published, or decides what is published and who may see it. The caller without
+/// a name adds nothing: so the sums of messages that are older than callers hold.
 fn checksum(id: MessageId, accepted_at: WallTime, draft: &Draft, properties: Option<&[u8]>) -> u32 {
     let mut sum = Checksum::new();
     sum.number(id.row().get());
@@ -65,34 +74,30 @@ fn checksum(id: MessageId, accepted_at: WallTime, draft: &Draft, properties: Opt
     sum.optional(draft.properties.message_id.as_deref().map(str::as_bytes));
     sum.optional(properties);
     sum.field(&draft.payload);
+    if draft.caller != Caller::default() {
+        sum.field(draft.caller.as_str().as_bytes());
+    }
     sum.finish()
 }
 
 /// The message of a row of [`COLUMNS`].
-pub(super) fn recovered(row: &Row<'_>) -> Outcome<Recovered> {
-    let key: i64 = row.get(0)?;
-    let id = MessageId::from_parts(stored_row(key), row.get::<_, i64>(1)?.cast_unsigned());
-    let damaged = |what: &str| Failure::Damaged(format!("the pending message {id}: {what}"));
-    let blob = row.get_ref(9)?;
-    let blob = blob
-        .as_blob_or_null()
-        .map_err(|_| damaged("its properties are no blob"))?;
-    let mut properties = codec::decode(blob)
-        .map_err(|unreadable| damaged(&format!("its properties cannot be read: {unreadable}")))?;
-    properties.message_id = text(row, 8)?;
+pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Recovered> {
+    let random = row.get::<_, i64>(1)?.cast_unsigned();
+    let id = MessageId::from_parts(stored_row(row.get(0)?), random);
     let accepted_at = WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned());
     let draft = Draft {
-        caller: crate::domain::Caller::default(),
+        caller: names.of(row.get(2)?)?,
         exchange: text(row, 5)?.unwrap_or_default(),
         routing_key: text(row, 6)?.unwrap_or_default(),
         mandatory: row.get(4)?,
         ordering_key: text(row, 7)?,
-        properties,
-        payload: Bytes::copy_from_slice(row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?),
+        properties: Properties {
+            message_id: text(row, 8)?,
+            ..Properties::default()
+        },
+        payload: Bytes::new(),
     };
-    if row.get::<_, u32>(2)? != checksum(id, accepted_at, &draft, blob) {
-        return Err(damaged("its checksum does not match"));
-    }
+    let draft = with_body(id, accepted_at, draft, row, 9)?;
     Ok(Recovered {
         message: Arc::new(Message {
             id,
@@ -104,20 +109,54 @@ pub(super) fn recovered(row: &Row<'_>) -> Outcome<Recovered> {
     })
 }
 
-/// The record of a row of [`RECORD_COLUMNS`], without what is doubtful of it.
-pub(super) fn pending_record(row: &Row<'_>) -> Outcome<Record> {
+/// `draft` with what is stored apart from the record, in the columns `checksum, properties, payload`
+/// of `row` from `at` on. What was altered is not handed out.
+pub(super) fn with_body(
+    id: MessageId,
+    accepted_at: WallTime,
+    draft: Draft,
+    row: &Row<'_>,
+    at: usize,
+) -> Outcome<Draft> {
+    let damaged = |what: &str| Failure::Damaged(format!("message {id}: {what}"));
+    let blob = row.get_ref(at + 1)?;
+    let blob = blob
+        .as_blob_or_null()
+        .map_err(|_| damaged("its properties are no blob"))?;
+    let properties = codec::decode(blob)
+        .map_err(|unreadable| damaged(&format!("its properties cannot be read: {unreadable}")))?;
+    let payload = row.get_ref(at + 2)?;
+    let payload = payload.as_blob().map_err(rusqlite::Error::from)?;
+    let draft = Draft {
+        properties: Properties {
+            message_id: draft.properties.message_id,
+            ..properties
+        },
+        payload: Bytes::copy_from_slice(payload),
+        ..draft
+    };
+    if row.get::<_, u32>(at)? == checksum(id, accepted_at, &draft, blob) {
+        Ok(draft)
+    } else {
+        Err(damaged("its checksum does not match"))
+    }
+}
+
+/// The record of a row that starts with [`RECORD_COLUMNS`], without what is doubtful of it and
+/// without its outcome.
+pub(super) fn record(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Record> {
     let random = row.get::<_, i64>(1)?.cast_unsigned();
     Ok(Record {
         id: MessageId::from_parts(stored_row(row.get(0)?), random),
-        caller: crate::domain::Caller::default(),
-        accepted_at: WallTime::from_unix_ms(row.get::<_, i64>(2)?.cast_unsigned()),
-        mandatory: row.get(3)?,
-        replays: row.get(4)?,
-        exchange: text(row, 5)?.unwrap_or_default(),
-        routing_key: text(row, 6)?.unwrap_or_default(),
-        ordering_key: text(row, 7)?,
-        message_id: text(row, 8)?,
-        size_bytes: row.get::<_, i64>(9)?.cast_unsigned(),
+        caller: names.of(row.get(2)?)?,
+        accepted_at: WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned()),
+        mandatory: row.get(4)?,
+        replays: row.get(5)?,
+        exchange: text(row, 6)?.unwrap_or_default(),
+        routing_key: text(row, 7)?.unwrap_or_default(),
+        ordering_key: text(row, 8)?,
+        message_id: text(row, 9)?,
+        size_bytes: row.get::<_, i64>(10)?.cast_unsigned(),
         doubt: None,
         outcome: None,
     })

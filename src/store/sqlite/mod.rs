@@ -19,6 +19,8 @@
 //!
 //! [`WriteStore::commit`]: crate::store::WriteStore::commit
 
+mod callers;
+mod check;
 mod checkpoint;
 mod checksum;
 mod codec;
@@ -26,8 +28,10 @@ mod connection;
 mod create;
 mod error;
 mod evict;
+mod list;
 mod lock;
 mod log;
+mod lookup;
 mod messages;
 mod open;
 pub mod operate;

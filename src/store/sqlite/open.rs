@@ -19,7 +19,7 @@ use super::reserve::Reserve;
 use super::schema;
 use super::state::{PARTITIONS_MAX, State};
 use super::writer::{Parts, SqliteStore};
-use super::{Options, create, log, operate, partition, transaction};
+use super::{Options, check, create, log, partition, transaction};
 use crate::domain::{RowId, WallTime};
 use crate::store::PartitionFacts;
 
@@ -108,7 +108,7 @@ fn prepare(path: &Path, options: &Options) -> Result<Ready, OpenError> {
     schema::verify(&connection).map_err(failed)?;
     let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
     if bytes <= options.check_bytes_max {
-        let problems = operate::problems(&connection).map_err(failed)?;
+        let problems = check::problems(&connection).map_err(failed)?;
         if let Some(problem) = problems.first() {
             return Err(failed(Failure::Damaged(problem.clone())));
         }

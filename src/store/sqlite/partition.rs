@@ -8,6 +8,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, params};
 
 use super::Options;
+use super::callers::Names;
 use super::checkpoint;
 use super::error::{Failure, Outcome};
 use super::messages::{self, recovered};
@@ -58,10 +59,11 @@ fn slice(
     let mut moves = Vec::new();
     let mut looked_at = None;
     {
+        let mut names = Names::new(connection)?;
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![first, last, SLICE])?;
         while let Some(row) = rows.next()? {
-            let message = recovered(row)?.message;
+            let message = recovered(row, &mut names)?.message;
             looked_at = Some(message.id.row());
             let to = (options.partition_of)(&message);
             if to >= options.partitions {

@@ -4,16 +4,20 @@
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::Options;
+use super::callers::{self, Names};
 use super::connection;
 use super::error::Outcome;
-use super::messages::{self, pending_record, recovered};
-use super::records::{self, settled_record};
-use super::state::{PARTITIONS_MAX, State, key, keys, row_number, stored_row};
-use crate::domain::{MessageId, RowId};
-use crate::store::{Facts, Lookup, ReadStore, Record, Recovered, StoreError};
+use super::lookup::{Lookups, doubt};
+use super::messages::{self, recovered};
+use super::state::{PARTITIONS_MAX, State, keys, stored_row};
+use super::{Options, list};
+use crate::domain::{Caller, MessageId, RowId};
+use crate::store::{
+    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
+    Tally,
+};
 
 /// The reading side of a store.
 pub struct SqliteReader {
@@ -113,36 +117,36 @@ pub(super) fn at_one_moment<T>(
 
 impl ReadStore for SqliteReader {
     fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
-        self.ask(|connection| get(connection, id))
+        self.ask(|connection| Lookups::new(connection)?.get(id))
     }
 
-    fn get_many(&self, _: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
-        Err(StoreError::Unavailable("not built".into()))
+    fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
+        self.ask(|connection| Lookups::new(connection)?.get_many(ids))
     }
 
-    fn payload(&self, _: MessageId) -> Result<crate::store::PayloadLookup, StoreError> {
-        Err(StoreError::Unavailable("not built".into()))
+    fn payload(&self, id: MessageId) -> Result<PayloadLookup, StoreError> {
+        self.ask(|connection| Lookups::new(connection)?.payload(id))
     }
 
     fn list(
         &self,
-        _: &crate::store::Filter,
-        _: Option<RowId>,
-        _: crate::store::PageSize,
-    ) -> Result<crate::store::Page, StoreError> {
-        Err(StoreError::Unavailable("not built".into()))
+        filter: &Filter,
+        before: Option<RowId>,
+        size: PageSize,
+    ) -> Result<Page, StoreError> {
+        self.ask(|connection| list::list(connection, filter, before, size))
     }
 
-    fn tally(&self, _: Option<&crate::domain::Caller>) -> Result<crate::store::Tally, StoreError> {
-        Err(StoreError::Unavailable("not built".into()))
+    fn tally(&self, caller: Option<&Caller>) -> Result<Tally, StoreError> {
+        self.ask(|connection| callers::tally(connection, caller))
     }
 
     fn oldest_pending(
         &self,
-        _: Option<&crate::domain::Caller>,
-        _: usize,
-    ) -> Result<crate::store::Oldest, StoreError> {
-        Err(StoreError::Unavailable("not built".into()))
+        caller: Option<&Caller>,
+        examined_max: usize,
+    ) -> Result<Oldest, StoreError> {
+        self.ask(|connection| list::oldest_pending(connection, caller, examined_max))
     }
 
     fn pending(
@@ -163,54 +167,6 @@ impl ReadStore for SqliteReader {
     }
 }
 
-fn get(connection: &Connection, id: MessageId) -> Outcome<Lookup> {
-    let found = match settled(connection, id.row())? {
-        Some(record) => Some(record),
-        None => awaiting(connection, id.row())?,
-    };
-    if let Some(record) = found {
-        let same = record.id == id;
-        return Ok(if same {
-            Lookup::Found(Box::new(record))
-        } else {
-            Lookup::NotFound
-        });
-    }
-    let horizon = State::load(connection)?.horizon;
-    let gone = horizon.is_some_and(|horizon| id.row() <= horizon);
-    Ok(if gone {
-        Lookup::Expired
-    } else {
-        Lookup::NotFound
-    })
-}
-
-fn settled(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
-    let sql = format!("SELECT {} FROM settled WHERE row = ?1", records::COLUMNS);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([row_number(row)])?;
-    rows.next()?.map(settled_record).transpose()
-}
-
-/// A pending message's record. Its partition is not known, so each is asked: what that costs is
-/// less than an index would cost every message.
-fn awaiting(connection: &Connection, row: RowId) -> Outcome<Option<Record>> {
-    let sql = format!(
-        "SELECT {} FROM pending WHERE key = ?1",
-        messages::RECORD_COLUMNS
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    for partition in (0_u8..).take(PARTITIONS_MAX) {
-        let mut rows = statement.query([key(partition, row)])?;
-        if let Some(found) = rows.next()? {
-            let mut record = pending_record(found)?;
-            record.doubt = doubt(connection, &State::load(connection)?, row)?;
-            return Ok(Some(record));
-        }
-    }
-    Ok(None)
-}
-
 /// See [`ReadStore::pending`].
 pub(super) fn pending(
     connection: &Connection,
@@ -226,9 +182,10 @@ pub(super) fn pending(
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after)))?;
+    let mut names = Names::new(connection)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        let mut one = recovered(row)?;
+        let mut one = recovered(row, &mut names)?;
         bytes += one.message.footprint_bytes();
         if bytes > bytes_max && !found.is_empty() {
             break;
@@ -242,19 +199,6 @@ pub(super) fn pending(
         }
     }
     Ok(found)
-}
-
-/// Hand-overs as last noted of a pending message that is doubtful; 0 when only the crash is known.
-fn doubt(connection: &Connection, state: &State, row: RowId) -> Outcome<Option<u32>> {
-    let crashed = state.doubtful_to.is_some_and(|to| row <= to).then_some(0);
-    if state.notes == 0 {
-        return Ok(crashed);
-    }
-    let note = "SELECT attempts FROM notes WHERE row = ?1";
-    let noted = connection
-        .prepare_cached(note)?
-        .query_row([row_number(row)], |row| row.get(0));
-    Ok(noted.optional()?.or(crashed))
 }
 
 /// See [`ReadStore::facts`].

@@ -11,6 +11,11 @@
 //!   the same messages.
 //! - `settled`: what is told of a message once its end is known, keyed by the row id. Columns and not
 //!   a blob, so that operators can ask with SQL.
+//!   Lists of what was returned or has failed are asked for most and are a small part of it: only
+//!   those are in an index, `settled_unconfirmed`. That a row has its row id as its key, and every
+//!   index ends with it, is what makes newest first by status cost nothing more.
+//! - `callers`: whose a message is, by number, so that a row has one byte for it; and the tallies, see
+//!   `callers.rs`.
 //! - `payloads`: of returned and failed messages, for a replay.
 //! - `notes`: doubts about pending messages. A table of its own, since a doubt must not rewrite a
 //!   payload of 16 MiB.
@@ -28,12 +33,13 @@ pub(super) const APPLICATION_ID: i64 = 0x616d_7170;
 
 /// Each step leads from the version of its index to the next one. Steps are never changed once
 /// released: files exist that were made by them.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The version that this gateway writes (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = (MIGRATIONS.len() as u64).cast_signed();
 
-const VERSION_1: &str = "
+/// For tests, which make files as the first gateways did.
+pub(super) const VERSION_1: &str = "
 CREATE TABLE pending (
     key INTEGER PRIMARY KEY,
     random INTEGER NOT NULL,
@@ -123,6 +129,65 @@ CREATE VIEW settled_messages AS
     FROM settled;
 ";
 
+/// Whose each message is. What an earlier version took had no name to it: all of it becomes the
+/// nameless caller's, whose tally is what is pending and what is still kept as settled. What was
+/// forgotten before is not in it, since nobody knows any more what became of it.
+///
+/// `pending` is copied, for a column behind the payload would be reached through all of its pages.
+const VERSION_2: &str = "
+CREATE TABLE callers (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    pending INTEGER NOT NULL,
+    confirmed INTEGER NOT NULL,
+    returned INTEGER NOT NULL,
+    failed INTEGER NOT NULL
+) STRICT;
+INSERT INTO callers SELECT 1, '', (SELECT count(*) FROM pending), confirmed, returned, failed
+    FROM state;
+DROP VIEW pending_messages;
+DROP VIEW settled_messages;
+ALTER TABLE pending RENAME TO pending_of_version_1;
+CREATE TABLE pending (
+    key INTEGER PRIMARY KEY,
+    random INTEGER NOT NULL,
+    caller INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    footprint_bytes INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    mandatory INTEGER NOT NULL,
+    replays INTEGER NOT NULL,
+    exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL,
+    ordering_key TEXT,
+    message_id TEXT,
+    properties BLOB,
+    payload BLOB NOT NULL
+) STRICT;
+INSERT INTO pending
+    SELECT key, random, 1, checksum, footprint_bytes, accepted_at, mandatory, replays, exchange,
+        routing_key, ordering_key, message_id, properties, payload
+    FROM pending_of_version_1 ORDER BY key;
+DROP TABLE pending_of_version_1;
+ALTER TABLE settled ADD COLUMN caller INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX settled_unconfirmed ON settled (status) WHERE status <> 1;
+CREATE VIEW pending_messages AS
+    SELECT key & 0xfffffffffffffff AS row, key >> 60 & 15 AS partition,
+        (SELECT name FROM callers WHERE id = caller) AS caller,
+        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
+        exchange, routing_key, ordering_key, message_id, length(payload) AS size_bytes
+    FROM pending;
+CREATE VIEW settled_messages AS
+    SELECT row, CASE status WHEN 1 THEN 'confirmed' WHEN 2 THEN 'returned' ELSE 'failed' END
+            AS status, (SELECT name FROM callers WHERE id = caller) AS caller,
+        attempts, duplicate_possible,
+        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
+        strftime('%Y-%m-%dT%H:%M:%fZ', settled_at / 1000.0, 'unixepoch') AS settled,
+        exchange, routing_key, ordering_key, message_id, size_bytes,
+        reason, reply_code, reply_text, detail
+    FROM settled;
+";
+
 /// The version of a file.
 pub(super) fn version(connection: &Connection) -> Outcome<i64> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
@@ -179,11 +244,12 @@ mod tests {
         migrate(&connection).expect("migrate");
         let steps = [
             VERSION_1,
+            VERSION_2,
             "ALTER TABLE notes ADD COLUMN why TEXT",
             "CREATE TABLE more (x)",
         ];
         migrate_by(&connection, &steps).expect("migrate");
-        assert_eq!(version(&connection).expect("version"), 3);
+        assert_eq!(version(&connection).expect("version"), 4);
         connection
             .execute_batch("SELECT why FROM notes; SELECT x FROM more")
             .expect("columns");

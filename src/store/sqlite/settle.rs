@@ -7,7 +7,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, params
 
 use super::error::Outcome;
 use super::outcomes::{self, ENTRIES_MAX, Entry, status_code};
-use super::state::{PARTITIONS_MAX, State, key, row_number};
+use super::state::{PARTITIONS_MAX, key, row_number};
+use super::writer::Work;
 use crate::domain::{MessageId, Reason, RowId, Status};
 use crate::store::{Note, Settlement};
 
@@ -16,13 +17,13 @@ const RECORD_BYTES: u64 = 96;
 
 const FIND: &str = "SELECT random, footprint_bytes, octet_length(exchange) +
     octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0)
-    FROM pending WHERE key = ?1";
+    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0),
+    caller FROM pending WHERE key = ?1";
 
-const MOVE: &str = "INSERT INTO settled (row, random, position, status, revision, attempts,
+const MOVE: &str = "INSERT INTO settled (row, random, caller, position, status, revision, attempts,
     duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes, kept_bytes,
     exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail)
-    SELECT ?2, random, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, replays, length(payload),
+    SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, replays, length(payload),
     ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13
     FROM pending WHERE key = ?1";
 
@@ -71,6 +72,7 @@ impl Recent {
 
 struct Found {
     partition: u8,
+    caller: i64,
     footprint_bytes: u64,
     text_bytes: u64,
     body_bytes: u64,
@@ -94,20 +96,16 @@ impl<'a> Statements<'a> {
     }
 }
 
-fn find(
-    statement: &mut Statement<'_>,
-    state: &State,
-    recent: &Recent,
-    id: MessageId,
-) -> Outcome<Option<Found>> {
-    let guess = recent.guess(id.row());
-    let others = (0_u8..).zip(&state.pending[..PARTITIONS_MAX]);
+fn find(statement: &mut Statement<'_>, work: &Work<'_>, id: MessageId) -> Outcome<Option<Found>> {
+    let guess = work.recent.guess(id.row());
+    let others = (0_u8..).zip(&work.state.pending[..PARTITIONS_MAX]);
     let others = others.filter(|(partition, facts)| *partition != guess && facts.messages > 0);
     for partition in std::iter::once(guess).chain(others.map(|(partition, _)| partition)) {
         let found = statement.query_row([key(partition, id.row())], |row| {
             let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
             let found = Found {
                 partition,
+                caller: row.get(4)?,
                 footprint_bytes: count(1)?,
                 text_bytes: count(2)?,
                 body_bytes: count(3)?,
@@ -122,50 +120,33 @@ fn find(
 }
 
 /// Whether a message is pending.
-pub(super) fn is_pending(
-    connection: &Connection,
-    state: &State,
-    recent: &Recent,
-    id: MessageId,
-) -> Outcome<bool> {
-    let mut statement = connection.prepare_cached(FIND)?;
-    Ok(find(&mut statement, state, recent, id)?.is_some())
+pub(super) fn is_pending(work: &Work<'_>, id: MessageId) -> Outcome<bool> {
+    let mut statement = work.connection.prepare_cached(FIND)?;
+    Ok(find(&mut statement, work, id)?.is_some())
 }
 
 /// Settles what of `settled` is pending.
-pub(super) fn settle(
-    connection: &Connection,
-    state: &mut State,
-    recent: &mut Recent,
-    settled: &[Settlement],
-) -> Outcome<()> {
+pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()> {
     if settled.is_empty() {
         return Ok(());
     }
-    let mut statements = Statements::new(connection)?;
+    let mut statements = Statements::new(work.connection)?;
     for chunk in settled.chunks(ENTRIES_MAX) {
         let mut entries = Vec::with_capacity(chunk.len());
         let mut confirmed_bytes = 0;
         let mut settled_at = 0;
         for settlement in chunk {
-            let Some(found) = find(&mut statements.find, state, recent, settlement.id)? else {
+            let Some(found) = find(&mut statements.find, work, settlement.id)? else {
                 continue;
             };
-            recent.last = found.partition;
-            let position = state.last_position + 1;
-            let kept_bytes = move_one(
-                connection,
-                &mut statements,
-                state,
-                settlement,
-                &found,
-                position,
-            )?;
+            work.recent.last = found.partition;
+            let position = work.state.last_position + 1;
+            let kept_bytes = move_one(work, &mut statements, settlement, &found, position)?;
             if settlement.status == Status::Confirmed {
                 confirmed_bytes += kept_bytes;
             }
             settled_at = settled_at.max(settlement.settled_at.unix_ms());
-            state.last_position = position;
+            work.state.last_position = position;
             entries.push(Entry {
                 position,
                 row: settlement.id.row(),
@@ -173,7 +154,7 @@ pub(super) fn settle(
             });
         }
         if let Some(first) = entries.first() {
-            connection.prepare_cached(RECORD)?.execute(params![
+            work.connection.prepare_cached(RECORD)?.execute(params![
                 first.position.cast_signed(),
                 settled_at.cast_signed(),
                 confirmed_bytes.cast_signed(),
@@ -186,13 +167,13 @@ pub(super) fn settle(
 
 /// Moves a message and answers the bytes that its record is accounted with.
 fn move_one(
-    connection: &Connection,
+    work: &mut Work<'_>,
     statements: &mut Statements<'_>,
-    state: &mut State,
     settlement: &Settlement,
     found: &Found,
     position: u64,
 ) -> Outcome<u64> {
+    let (connection, state) = (work.connection, &mut *work.state);
     let row = row_number(settlement.id.row());
     let key = key(found.partition, settlement.id.row());
     let reason = settlement.reason.as_ref();
@@ -225,6 +206,7 @@ fn move_one(
         state.notes = state.notes.saturating_sub(dropped as u64);
     }
     *state.of(settlement.status) += 1;
+    work.callers.settled(found.caller, settlement.status);
     let facts = &mut state.pending[usize::from(found.partition)];
     facts.messages = facts.messages.saturating_sub(1);
     facts.bytes = facts.bytes.saturating_sub(found.footprint_bytes);
@@ -237,14 +219,10 @@ fn reason_bytes(reason: &Reason) -> u64 {
 }
 
 /// Keeps doubts about messages that are pending.
-pub(super) fn note(
-    connection: &Connection,
-    state: &mut State,
-    recent: &Recent,
-    noted: &[Note],
-) -> Outcome<()> {
+pub(super) fn note(work: &mut Work<'_>, noted: &[Note]) -> Outcome<()> {
+    let connection = work.connection;
     for note in noted {
-        if !is_pending(connection, state, recent, note.id)? {
+        if !is_pending(work, note.id)? {
             continue;
         }
         let row = row_number(note.id.row());
@@ -256,7 +234,7 @@ pub(super) fn note(
         connection
             .prepare_cached(NOTE)?
             .execute(params![row, note.attempts])?;
-        state.notes += 1 - known.min(1);
+        work.state.notes += 1 - known.min(1);
     }
     Ok(())
 }

@@ -74,8 +74,8 @@ impl SqliteStore {
 
     fn forget(&mut self, limits: &Limits) -> Result<bool, StoreError> {
         let mut more = false;
-        self.change(|connection, state, _| {
-            more = evict::some(connection, state, limits, EVICTED)?;
+        self.change(|work| {
+            more = evict::some(work.connection, work.state, limits, EVICTED)?;
             Ok(())
         })?;
         if !more {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use super::Options;
+use super::callers::Callers;
 use super::checkpoint::Checkpoints;
 use super::connection::used_bytes;
 use super::error::Outcome;
@@ -27,11 +28,20 @@ pub struct SqliteStore {
     pub(super) reserve: Reserve,
     pub(super) due: Due,
     pub(super) recent: Recent,
+    callers: Callers,
     /// Commits since upkeep last looked.
     pub(super) commits: u32,
     /// Why it cannot be used any more.
     failed: Option<StoreError>,
     _lock: Lock,
+}
+
+/// What is at hand within a transaction.
+pub(super) struct Work<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) state: &'a mut State,
+    pub(super) recent: &'a mut Recent,
+    pub(super) callers: &'a mut Callers,
 }
 
 /// What a writer is made of.
@@ -57,6 +67,7 @@ impl SqliteStore {
             reserve: parts.reserve,
             due: Due::new(parts.now),
             recent: Recent::default(),
+            callers: Callers::default(),
             commits: 0,
             failed: None,
             _lock: parts.lock,
@@ -67,13 +78,20 @@ impl SqliteStore {
     /// memory is the one before, as is the one on disk; unless that is not known, which is the end.
     pub(super) fn change(
         &mut self,
-        work: impl FnOnce(&Connection, &mut State, &mut Recent) -> Outcome<()>,
+        work: impl FnOnce(&mut Work<'_>) -> Outcome<()>,
     ) -> Result<(), StoreError> {
         let mut state = self.state;
         let done = transaction::run(&self.connection, || {
-            work(&self.connection, &mut state, &mut self.recent)?;
+            work(&mut Work {
+                connection: &self.connection,
+                state: &mut state,
+                recent: &mut self.recent,
+                callers: &mut self.callers,
+            })?;
+            self.callers.save(&self.connection)?;
             state.save(&self.connection)
         });
+        self.callers.ended(done.is_ok());
         match done {
             Ok(()) => {
                 self.state = state;
@@ -119,20 +137,27 @@ impl SqliteStore {
 
     fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let limits = Limits::new(&self.options, &self.due);
-        self.change(|connection, state, recent| {
-            let mut insert = connection.prepare_cached(messages::INSERT)?;
+        self.change(|work| {
+            let mut insert = work.connection.prepare_cached(messages::INSERT)?;
             for accepted in batch.accepted {
-                if is_new(connection, state, recent, accepted)? {
-                    messages::insert(&mut insert, accepted)?;
-                    count(state, accepted);
+                if is_new(work, accepted)? {
+                    let caller = &accepted.message.draft.caller;
+                    let caller = work.callers.accepted(work.connection, caller)?;
+                    messages::insert(&mut insert, accepted, caller)?;
+                    count(work.state, accepted);
                 }
             }
-            settle::settle(connection, state, recent, batch.settled)?;
-            settle::note(connection, state, recent, batch.noted)?;
-            state.handed_to = state.handed_to.max(batch.handed_to);
+            settle::settle(work, batch.settled)?;
+            settle::note(work, batch.noted)?;
+            work.state.handed_to = work.state.handed_to.max(batch.handed_to);
             // At twice the pace at which it grows, the history gets back to its size.
-            if limits.want(state) {
-                evict::some(connection, state, &limits, 2 * batch.settled.len())?;
+            if limits.want(work.state) {
+                evict::some(
+                    work.connection,
+                    work.state,
+                    &limits,
+                    2 * batch.settled.len(),
+                )?;
             }
             Ok(())
         })
@@ -146,22 +171,15 @@ fn content_bytes(message: &Message) -> usize {
 
 /// Whatever comes behind the last one is new, which is every message but those of a batch that is
 /// given a second time.
-fn is_new(
-    connection: &Connection,
-    state: &State,
-    recent: &mut Recent,
-    accepted: &Accepted,
-) -> Outcome<bool> {
+fn is_new(work: &mut Work<'_>, accepted: &Accepted) -> Outcome<bool> {
     let id = accepted.message.id;
-    if state.last_row.is_none_or(|last| id.row() > last) {
-        recent.push(id.row(), accepted.partition);
+    if work.state.last_row.is_none_or(|last| id.row() > last) {
+        work.recent.push(id.row(), accepted.partition);
         return Ok(true);
     }
     let settled = "SELECT 1 FROM settled WHERE row = ?1";
-    let settled = connection
-        .prepare_cached(settled)?
-        .exists([row_number(id.row())])?;
-    Ok(!settled && !settle::is_pending(connection, state, recent, id)?)
+    let settled = (work.connection.prepare_cached(settled)?).exists([row_number(id.row())])?;
+    Ok(!settled && !settle::is_pending(work, id)?)
 }
 
 fn count(state: &mut State, accepted: &Accepted) {
@@ -201,9 +219,9 @@ impl WriteStore for SqliteStore {
 
     fn close(&mut self) -> Result<(), StoreError> {
         self.usable()?;
-        let finish = |_: &Connection, state: &mut State, _: &mut Recent| {
-            state.clean = true;
-            state.handed_to = None;
+        let finish = |work: &mut Work<'_>| {
+            work.state.clean = true;
+            work.state.handed_to = None;
             Ok(())
         };
         match self.change(finish) {

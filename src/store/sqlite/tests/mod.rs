@@ -1,10 +1,12 @@
 //! The store over a disk that fails on request.
 
+mod asking;
 mod budget;
 mod contract;
 mod damage;
 mod doubts;
 mod faults;
+mod migration;
 mod opening;
 mod operators;
 

@@ -27,7 +27,7 @@ fn info_and_check_and_list_work_beside_a_running_gateway() {
     let mut bench = bench();
     let info = operate::info(bench.path()).expect("info");
     assert_eq!(info.facts, bench.reader().facts().expect("facts"));
-    assert_eq!((info.schema_version, info.closed), (1, false));
+    assert_eq!((info.schema_version, info.closed), (2, false));
     assert_eq!(
         operate::check(bench.path()).expect("check"),
         Vec::<String>::new()

@@ -1,0 +1,166 @@
+//! What is kept of single messages: by id, one or many, and their payloads.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+
+use super::callers::Names;
+use super::error::Outcome;
+use super::messages;
+use super::records::{self, settled_record};
+use super::state::{PARTITIONS_MAX, State, key, row_number};
+use crate::domain::{Draft, MessageId, Properties, RowId, Status};
+use crate::store::{Lookup, Payload, PayloadLookup, Record};
+
+const BODY: &str = "SELECT checksum, properties, payload FROM";
+
+/// Where a message was found.
+enum Place {
+    Settled,
+    Pending { key: i64 },
+}
+
+/// Statements and counters for many look-ups within one transaction.
+pub(super) struct Lookups<'a> {
+    connection: &'a Connection,
+    state: State,
+    settled: CachedStatement<'a>,
+    pending: CachedStatement<'a>,
+    names: Names<'a>,
+}
+
+impl<'a> Lookups<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Outcome<Self> {
+        let settled = format!("SELECT {} FROM settled WHERE row = ?1", records::COLUMNS);
+        let pending = format!(
+            "SELECT {} FROM pending WHERE key = ?1",
+            messages::RECORD_COLUMNS
+        );
+        Ok(Self {
+            connection,
+            state: State::load(connection)?,
+            settled: connection.prepare_cached(&settled)?,
+            pending: connection.prepare_cached(&pending)?,
+            names: Names::new(connection)?,
+        })
+    }
+
+    /// See [`crate::store::ReadStore::get`].
+    pub(super) fn get(&mut self, id: MessageId) -> Outcome<Lookup> {
+        Ok(match self.find(id.row())? {
+            Some((record, _)) if record.id == id => Lookup::Found(Box::new(record)),
+            Some(_) => Lookup::NotFound,
+            None if self.is_forgotten(id.row()) => Lookup::Expired,
+            None => Lookup::NotFound,
+        })
+    }
+
+    /// See [`crate::store::ReadStore::get_many`]. In the order of rows most of them are on a page
+    /// that was read for the one before, or beside it.
+    pub(super) fn get_many(&mut self, ids: &[MessageId]) -> Outcome<Vec<Lookup>> {
+        let mut by_row: Vec<_> = ids.iter().copied().enumerate().collect();
+        by_row.sort_unstable_by_key(|(_, id)| id.row());
+        let mut found = vec![Lookup::NotFound; ids.len()];
+        for (at, id) in by_row {
+            if let Some(place) = found.get_mut(at) {
+                *place = self.get(id)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// See [`crate::store::ReadStore::payload`].
+    pub(super) fn payload(&mut self, id: MessageId) -> Outcome<PayloadLookup> {
+        let (record, place) = match self.find(id.row())? {
+            Some((record, place)) if record.id == id => (record, place),
+            Some(_) => return Ok(PayloadLookup::NotFound),
+            None if self.is_forgotten(id.row()) => return Ok(PayloadLookup::Expired),
+            None => return Ok(PayloadLookup::NotFound),
+        };
+        let caller = record.caller.clone();
+        let draft = match place {
+            Place::Pending { key } => {
+                self.body(record, &format!("{BODY} pending WHERE key = ?1"), key)?
+            }
+            Place::Settled if is_confirmed(&record) => None,
+            Place::Settled => {
+                let row = row_number(id.row());
+                self.body(record, &format!("{BODY} payloads WHERE row = ?1"), row)?
+            }
+        };
+        let mut payload = Payload {
+            caller,
+            content_type: None,
+            content_encoding: None,
+            bytes: None,
+        };
+        if let Some(draft) = draft {
+            payload.content_type = draft.properties.content_type;
+            payload.content_encoding = draft.properties.content_encoding;
+            payload.bytes = Some(draft.payload);
+        }
+        Ok(PayloadLookup::Found(Box::new(payload)))
+    }
+
+    fn is_forgotten(&self, row: RowId) -> bool {
+        self.state.horizon.is_some_and(|horizon| row <= horizon)
+    }
+
+    fn find(&mut self, row: RowId) -> Outcome<Option<(Record, Place)>> {
+        let mut rows = self.settled.query([row_number(row)])?;
+        if let Some(found) = rows.next()? {
+            let record = settled_record(found, &mut self.names)?;
+            return Ok(Some((record, Place::Settled)));
+        }
+        // The partition is not known, so each that has something is asked: what that costs is less
+        // than an index would cost every message.
+        let partitions = (0_u8..).zip(&self.state.pending[..PARTITIONS_MAX]);
+        for (partition, _) in partitions.filter(|(_, facts)| facts.messages > 0) {
+            let key = key(partition, row);
+            let mut rows = self.pending.query([key])?;
+            if let Some(found) = rows.next()? {
+                let mut record = messages::record(found, &mut self.names)?;
+                record.doubt = doubt(self.connection, &self.state, row)?;
+                return Ok(Some((record, Place::Pending { key })));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole message of a record, from the row at `key` of what `sql` asks, if that is kept.
+    fn body(&self, record: Record, sql: &str, key: i64) -> Outcome<Option<Draft>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([key])?;
+        let whole = |row: &Row<'_>| {
+            let draft = Draft {
+                caller: record.caller,
+                exchange: record.exchange,
+                routing_key: record.routing_key,
+                mandatory: record.mandatory,
+                ordering_key: record.ordering_key,
+                properties: Properties {
+                    message_id: record.message_id,
+                    ..Properties::default()
+                },
+                payload: bytes::Bytes::new(),
+            };
+            messages::with_body(record.id, record.accepted_at, draft, row, 0)
+        };
+        rows.next()?.map(whole).transpose()
+    }
+}
+
+fn is_confirmed(record: &Record) -> bool {
+    (record.outcome.as_ref()).is_some_and(|outcome| outcome.status == Status::Confirmed)
+}
+
+/// Hand-overs as last noted of a pending message that is doubtful; 0 when only the crash is known.
+pub(super) fn doubt(connection: &Connection, state: &State, row: RowId) -> Outcome<Option<u32>> {
+    let crashed = state.doubtful_to.is_some_and(|to| row <= to).then_some(0);
+    if state.notes == 0 {
+        return Ok(crashed);
+    }
+    let note = "SELECT attempts FROM notes WHERE row = ?1";
+    let noted = connection
+        .prepare_cached(note)?
+        .query_row([row_number(row)], |row| row.get(0));
+    Ok(noted.optional()?.or(crashed))
+}
