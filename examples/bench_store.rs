@@ -197,54 +197,10 @@ fn ask(bench: &mut Bench, reader: &dyn ReadStore, messages: usize) {
         drawn = drawn.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         ids[(drawn >> 33) as usize % ids.len()]
     };
-    let size = PageSize {
-        records_max: 100,
-        examined_max: 10_000,
-    };
     let rare = bench.callers.last().cloned();
     let common = bench.callers.first().cloned();
-    for (name, status) in [
-        ("any", None),
-        ("pending", Some(Status::Pending)),
-        ("confirmed", Some(Status::Confirmed)),
-        ("returned", Some(Status::Returned)),
-        ("failed", Some(Status::Failed)),
-    ] {
-        for (whose, caller) in [
-            ("all", None),
-            ("common", common.clone()),
-            ("rare", rare.clone()),
-        ] {
-            let filter = Filter {
-                status,
-                caller,
-                ..Filter::default()
-            };
-            let first = time(|| {
-                reader
-                    .list(&filter, None, size)
-                    .expect("list")
-                    .records
-                    .len()
-            });
-            told(
-                &format!("list of {name}, caller {whose}, first page"),
-                first,
-            );
-            let later = time(|| {
-                let before = Some(any(&ids).row());
-                reader
-                    .list(&filter, before, size)
-                    .expect("list")
-                    .records
-                    .len()
-            });
-            told(
-                &format!("list of {name}, caller {whose}, later page"),
-                later,
-            );
-        }
-    }
+    let callers = [("all", None), ("common", common), ("rare", rare)];
+    ask_for_lists(reader, &callers, &mut || any(&ids));
     let many = time(|| {
         let ids: Vec<_> = (0..1000).map(|_| any(&ids)).collect();
         reader.get_many(&ids).expect("look up").len()
@@ -264,7 +220,7 @@ fn ask(bench: &mut Bench, reader: &dyn ReadStore, messages: usize) {
         "payload",
         time(|| usize::from(reader.payload(any(&pending)).is_ok())),
     );
-    for (whose, caller) in [("all", None), ("common", common), ("rare", rare)] {
+    for (whose, caller) in callers {
         let tally = time(|| {
             let tally = reader.tally(caller.as_ref()).expect("tally");
             usize::try_from(tally.accepted()).unwrap_or(0)
@@ -275,6 +231,55 @@ fn ask(bench: &mut Bench, reader: &dyn ReadStore, messages: usize) {
             usize::from(oldest.is_ok())
         });
         told(&format!("oldest pending of {whose}"), oldest);
+    }
+}
+
+fn ask_for_lists(
+    reader: &dyn ReadStore,
+    callers: &[(&str, Option<Caller>)],
+    any: &mut dyn FnMut() -> MessageId,
+) {
+    let size = PageSize {
+        records_max: 100,
+        examined_max: 10_000,
+    };
+    for (name, status) in [
+        ("any", None),
+        ("pending", Some(Status::Pending)),
+        ("confirmed", Some(Status::Confirmed)),
+        ("returned", Some(Status::Returned)),
+        ("failed", Some(Status::Failed)),
+    ] {
+        for (whose, caller) in callers {
+            let filter = Filter {
+                status,
+                caller: caller.clone(),
+                ..Filter::default()
+            };
+            let first = time(|| {
+                reader
+                    .list(&filter, None, size)
+                    .expect("list")
+                    .records
+                    .len()
+            });
+            told(
+                &format!("list of {name}, caller {whose}, first page"),
+                first,
+            );
+            let later = time(|| {
+                let before = Some(any().row());
+                reader
+                    .list(&filter, before, size)
+                    .expect("list")
+                    .records
+                    .len()
+            });
+            told(
+                &format!("list of {name}, caller {whose}, later page"),
+                later,
+            );
+        }
     }
 }
 

@@ -52,10 +52,10 @@ impl Model {
         let mut one = samples::one(self.rows, payload(self.rows, bytes));
         let draft = &mut Arc::make_mut(&mut one.message).draft;
         draft.caller = super::caller(caller);
-        if bytes % 4 == 0 {
+        if bytes.is_multiple_of(4) {
             draft.exchange = "".into();
         }
-        if bytes % 5 == 0 {
+        if bytes.is_multiple_of(5) {
             draft.properties.content_type = Some("text/plain".into());
         }
         Accepted {

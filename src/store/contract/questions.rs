@@ -176,17 +176,14 @@ pub(super) fn look_up(subject: &dyn Subject, model: &Model, ids: &[(Index, IdKin
         assert_eq!(payload.caller, record.caller);
         let end = record.outcome.as_ref().map(|end| end.status);
         let content_type = payload.content_type;
-        match payload.bytes {
-            Some(bytes) => {
-                assert_ne!(end, Some(Status::Confirmed));
-                assert_eq!(bytes, message.draft.payload);
-                assert_eq!(content_type, message.draft.properties.content_type);
-            }
-            None => {
-                let may_go = end.is_some() && !subject.keeps_everything();
-                assert!(end == Some(Status::Confirmed) || may_go);
-                assert_eq!(content_type, None);
-            }
+        if let Some(bytes) = payload.bytes {
+            assert_ne!(end, Some(Status::Confirmed));
+            assert_eq!(bytes, message.draft.payload);
+            assert_eq!(content_type, message.draft.properties.content_type);
+        } else {
+            let may_go = end.is_some() && !subject.keeps_everything();
+            assert!(end == Some(Status::Confirmed) || may_go);
+            assert_eq!(content_type, None);
         }
     }
 }

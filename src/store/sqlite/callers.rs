@@ -84,12 +84,11 @@ impl Callers {
     }
 
     fn learn(&mut self, connection: &Connection, caller: &Caller) -> Outcome<i64> {
-        let number = match number(connection, caller)? {
-            Some(number) => number,
-            None => {
-                connection.prepare_cached(ADD)?.execute([caller.as_str()])?;
-                connection.last_insert_rowid()
-            }
+        let number = if let Some(number) = number(connection, caller)? {
+            number
+        } else {
+            connection.prepare_cached(ADD)?.execute([caller.as_str()])?;
+            connection.last_insert_rowid()
         };
         self.numbers.insert(caller.clone(), number);
         self.learned.push(caller.clone());

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::wal::CheckpointMode;
@@ -29,6 +30,7 @@ pub(super) struct Checkpoints {
 struct Desk {
     order: Mutex<Order>,
     bell: Condvar,
+    done: Condvar,
 }
 
 #[derive(Default)]
@@ -74,6 +76,14 @@ impl Checkpoints {
         !self.desk.order.lock().busy
     }
 
+    /// Waits until no round is under way, but no longer than `at_most`.
+    pub(super) fn wait(&self, at_most: Duration) {
+        let mut order = self.desk.order.lock();
+        self.desk
+            .done
+            .wait_while_for(&mut order, |order| order.busy, at_most);
+    }
+
     /// Ends the thread once its round is done.
     pub(super) fn stop(&mut self) {
         self.desk.order.lock().stop = true;
@@ -105,6 +115,7 @@ impl Desk {
             let done = copy(connection, CheckpointMode::PASSIVE);
             let mut order = self.order.lock();
             order.busy = false;
+            self.done.notify_one();
             match done.map_err(StoreError::from) {
                 Ok(()) | Err(StoreError::Full) => {}
                 Err(failed) => order.failed = Some(failed),

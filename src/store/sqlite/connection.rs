@@ -17,14 +17,14 @@ const STATEMENTS: usize = 64;
 
 /// Bytes of a page. See `schema.rs`.
 pub(super) const PAGE_BYTES: u32 = 4096;
-/// The log is cut back to this many bytes when it starts anew, or to a sixteenth of the store's budget.
+/// The log is cut back to this many bytes, or to a sixteenth of the store's budget.
 const LOG_BYTES_KEPT: u64 = 32 << 20;
 
 /// A connection for the writer or its checkpoints.
 pub(super) fn writing(path: &Path, options: &Options) -> Outcome<Connection> {
     let vfs = options.vfs.as_deref();
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
-    let log_bytes_kept = LOG_BYTES_KEPT.min(options.store_bytes_max / 16);
+    let log_bytes_kept = log_bytes_kept(options);
     // Checkpoints are the business of `checkpoint.rs`. `secure_delete` off: a payload that was
     // dropped need not be overwritten. 8 MiB of cache hold the pages of what is in flight; with 32 MiB a
     // twentieth of all CPU went into walks through the table of cached pages, one for most commits.
@@ -34,6 +34,11 @@ pub(super) fn writing(path: &Path, options: &Options) -> Outcome<Connection> {
          PRAGMA journal_size_limit = {log_bytes_kept};"
     ))?;
     Ok(connection)
+}
+
+/// Bytes that the log is cut back to when it starts anew.
+pub(super) fn log_bytes_kept(options: &Options) -> u64 {
+    LOG_BYTES_KEPT.min(options.store_bytes_max / 16)
 }
 
 /// A connection that only reads.

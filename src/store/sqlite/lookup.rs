@@ -47,9 +47,8 @@ impl<'a> Lookups<'a> {
     pub(super) fn get(&mut self, id: MessageId) -> Outcome<Lookup> {
         Ok(match self.find(id.row())? {
             Some((record, _)) if record.id == id => Lookup::Found(Box::new(record)),
-            Some(_) => Lookup::NotFound,
             None if self.is_forgotten(id.row()) => Lookup::Expired,
-            None => Lookup::NotFound,
+            Some(_) | None => Lookup::NotFound,
         })
     }
 
@@ -71,9 +70,8 @@ impl<'a> Lookups<'a> {
     pub(super) fn payload(&mut self, id: MessageId) -> Outcome<PayloadLookup> {
         let (record, place) = match self.find(id.row())? {
             Some((record, place)) if record.id == id => (record, place),
-            Some(_) => return Ok(PayloadLookup::NotFound),
             None if self.is_forgotten(id.row()) => return Ok(PayloadLookup::Expired),
-            None => return Ok(PayloadLookup::NotFound),
+            Some(_) | None => return Ok(PayloadLookup::NotFound),
         };
         let caller = record.caller.clone();
         let draft = match place {

@@ -37,6 +37,7 @@ mod open;
 pub mod operate;
 mod outcomes;
 mod partition;
+mod place;
 mod reader;
 mod records;
 mod reserve;
@@ -75,8 +76,9 @@ pub struct Options {
     pub history_age: Duration,
     /// Bytes that settled messages may take, as accounted in [`crate::store::Facts::history_bytes`].
     pub history_bytes_max: u64,
-    /// Bytes that the files may take. History is forgotten early when seven eighths are used, the log
-    /// apart; beyond the limit, the log included, nothing is accepted.
+    /// Bytes that the files may take. Beyond it, `reserve_bytes` and the log included, nothing is
+    /// accepted. History is forgotten early when seven eighths are used of what is left beside the
+    /// reserve and an ordinary log.
     pub store_bytes_max: u64,
     /// Bytes of `store_bytes_max` that only settlements may use. As many are set aside on the disk,
     /// in a file that is given up when the disk is full.

@@ -14,6 +14,7 @@ use super::checkpoint::{self, Checkpoints};
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, OpenError, Outcome};
 use super::lock::{Lock, beside, one_name};
+use super::place::Places;
 use super::reader::SqliteReader;
 use super::reserve::Reserve;
 use super::schema;
@@ -78,6 +79,7 @@ impl SqliteStore {
             state: ready.state,
             options: options.clone(),
             log_path: beside(path, "-wal"),
+            places: Places::of(path).map_err(io)?,
             checkpoints,
             reserve,
             lock,

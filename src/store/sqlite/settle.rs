@@ -13,7 +13,7 @@ use crate::domain::{MessageId, Reason, RowId, Status};
 use crate::store::{Note, Settlement};
 
 /// Bytes of a settled record beside its texts, as measured.
-const RECORD_BYTES: u64 = 96;
+pub(super) const RECORD_BYTES: u64 = 96;
 
 const FIND: &str = "SELECT random, footprint_bytes, octet_length(exchange) +
     octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +

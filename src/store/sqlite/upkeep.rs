@@ -1,5 +1,7 @@
 //! What the writer does between commits, a few milliseconds at a time.
 
+use std::time::Duration;
+
 use rusqlite::wal::CheckpointMode;
 
 use super::checkpoint;
@@ -20,6 +22,10 @@ const REST_FRAMES: u64 = 256;
 const LOG_FRAMES_MAX: u64 = 131_072;
 /// Messages that are forgotten in one slice.
 const EVICTED: usize = 1024;
+/// Such slices for one commit that finds no room.
+const ROOM_SLICES: usize = 8;
+/// How long such a commit waits for a checkpoint that is under way, since no other can be made.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
 /// Milliseconds between two looks for history that has aged.
 const LOOK_MS: u64 = 1000;
 /// Pages given back to the file system in one slice.
@@ -44,6 +50,10 @@ impl SqliteStore {
         let looks = now.unix_ms().abs_diff(self.due.now.unix_ms()) >= LOOK_MS;
         if looks {
             self.due.now = now;
+            if let Some(path) = self.places.lost() {
+                let told = format!("{} was deleted, moved or replaced", path.display());
+                return Err(StoreError::Fatal(told));
+            }
             self.look_for_aged(now)?;
             if self.reserve.is_missing() && idle {
                 self.reserve.restore();
@@ -102,6 +112,25 @@ impl SqliteStore {
             };
         }
         self.checkpoints.ask().map(|_| ())
+    }
+
+    /// What can be done at once for messages that find no room: history makes way if it is what takes
+    /// it, and the log is cut if it is. Bounded, so that settlements do not wait long; the next
+    /// messages go on with it.
+    pub(super) fn make_room(&mut self) -> Result<(), StoreError> {
+        for _ in 0..ROOM_SLICES {
+            let limits = Limits::new(&self.options, &self.due);
+            if !self.due.squeezed || !limits.want(&self.state) {
+                break;
+            }
+            match self.forget(&limits) {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Full) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.checkpoints.wait(ROOM_WAIT);
+        self.cut_log().map_err(|error| self.fail(error))
     }
 
     /// Cuts the log back to nothing if nobody reads it. Otherwise the next commit does it, but when

@@ -7,16 +7,20 @@ use rusqlite::Connection;
 use super::Options;
 use super::callers::Callers;
 use super::checkpoint::Checkpoints;
-use super::connection::used_bytes;
+use super::connection::{self, used_bytes};
 use super::error::Outcome;
 use super::evict::{self, Due, Limits};
 use super::lock::Lock;
+use super::place::Places;
 use super::reserve::Reserve;
 use super::settle::{self, Recent};
 use super::state::{State, row_number};
 use super::{messages, transaction};
-use crate::domain::{Message, WallTime};
+use crate::domain::WallTime;
 use crate::store::{Accepted, Batch, StoreError, Upkeep, WriteStore};
+
+/// Messages that one commit forgets for those that it accepts, at most.
+const FORGOTTEN: usize = 1024;
 
 /// The one writer of a store.
 pub struct SqliteStore {
@@ -24,6 +28,7 @@ pub struct SqliteStore {
     pub(super) state: State,
     pub(super) options: Options,
     pub(super) log_path: PathBuf,
+    pub(super) places: Places,
     pub(super) checkpoints: Checkpoints,
     pub(super) reserve: Reserve,
     pub(super) due: Due,
@@ -50,6 +55,7 @@ pub(super) struct Parts {
     pub(super) state: State,
     pub(super) options: Options,
     pub(super) log_path: PathBuf,
+    pub(super) places: Places,
     pub(super) checkpoints: Checkpoints,
     pub(super) reserve: Reserve,
     pub(super) lock: Lock,
@@ -63,6 +69,7 @@ impl SqliteStore {
             state: parts.state,
             options: parts.options,
             log_path: parts.log_path,
+            places: parts.places,
             checkpoints: parts.checkpoints,
             reserve: parts.reserve,
             due: Due::new(parts.now),
@@ -113,30 +120,39 @@ impl SqliteStore {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether new messages still fit into the budget. The history makes way before they do not.
-    fn has_room(&mut self, accepted: &[Accepted]) -> Result<bool, StoreError> {
+    /// Whether new messages of so many bytes still fit into the budget.
+    fn has_room(&mut self, bytes: u64) -> Result<bool, StoreError> {
         let pages = match self.look_at_budget() {
             Ok(pages) => pages,
             Err(failure) => return Err(self.fail(failure.into())),
         };
         let log = std::fs::metadata(&self.log_path).map_or(0, |metadata| metadata.len());
-        let more: usize = accepted.iter().map(|one| content_bytes(&one.message)).sum();
-        let needed = pages + log + more as u64 + self.options.reserve_bytes;
+        let needed = pages + log + bytes + self.options.reserve_bytes;
         self.due.refused = needed > self.options.store_bytes_max;
         Ok(!self.due.refused)
     }
 
     /// Sees whether so much is used that history must make way, and answers the bytes of the pages
-    /// in use. The log does not count: a reader that does not end makes it long, and to forget
-    /// history would not shorten it.
+    /// in use. The log does not count, but for what it takes in ordinary times: a reader that does
+    /// not end makes it long, and to forget history would not shorten it.
     pub(super) fn look_at_budget(&mut self) -> Outcome<u64> {
         let pages = used_bytes(&self.connection)?;
-        self.due.squeezed = pages > self.options.store_bytes_max / 8 * 7;
+        let budget = self.options.store_bytes_max;
+        let log = 2 * connection::log_bytes_kept(&self.options);
+        let room = budget.saturating_sub(self.options.reserve_bytes + log);
+        self.due.squeezed = pages > room / 8 * 7;
         Ok(pages)
     }
 
     fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let limits = Limits::new(&self.options, &self.due);
+        // At twice the pace at which it grows, the history gets back to its size. When it makes way
+        // for messages, as many bytes as they bring.
+        let mut forgotten = 2 * batch.settled.len();
+        if self.due.squeezed {
+            let records = content_bytes(batch.accepted) / settle::RECORD_BYTES;
+            forgotten += usize::try_from(records).map_or(FORGOTTEN, |some| some.min(FORGOTTEN));
+        }
         self.change(|work| {
             let mut insert = work.connection.prepare_cached(messages::INSERT)?;
             for accepted in batch.accepted {
@@ -152,21 +168,17 @@ impl SqliteStore {
             work.state.handed_to = work.state.handed_to.max(batch.handed_to);
             // At twice the pace at which it grows, the history gets back to its size.
             if limits.want(work.state) {
-                evict::some(
-                    work.connection,
-                    work.state,
-                    &limits,
-                    2 * batch.settled.len(),
-                )?;
+                evict::some(work.connection, work.state, &limits, forgotten)?;
             }
             Ok(())
         })
     }
 }
 
-/// Bytes that a message takes on disk, roughly and rather too many.
-fn content_bytes(message: &Message) -> usize {
-    message.footprint_bytes()
+/// Bytes that messages take on disk, roughly and rather too many.
+fn content_bytes(accepted: &[Accepted]) -> u64 {
+    let bytes = accepted.iter().map(|one| one.message.footprint_bytes());
+    bytes.sum::<usize>() as u64
 }
 
 /// Whatever comes behind the last one is new, which is every message but those of a batch that is
@@ -200,8 +212,12 @@ impl WriteStore for SqliteStore {
             let error = format!("a message was given a partition beyond {partitions}");
             return Err(self.fail(StoreError::Fatal(error)));
         }
-        if !batch.accepted.is_empty() && !self.has_room(batch.accepted)? {
-            return Err(StoreError::Full);
+        let bytes = content_bytes(batch.accepted);
+        if !batch.accepted.is_empty() && !self.has_room(bytes)? {
+            self.make_room()?;
+            if !self.has_room(bytes)? {
+                return Err(StoreError::Full);
+            }
         }
         self.commits = self.commits.saturating_add(1);
         match self.keep(batch) {

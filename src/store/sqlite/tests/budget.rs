@@ -2,7 +2,7 @@
 
 use super::{Bench, Options, options};
 use crate::domain::{MessageId, Status, WallTime};
-use crate::store::contract::samples::{accepting, one, settlement, settling};
+use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{Accepted, Batch, Lookup, ReadStore, StoreError, WriteStore};
 
 fn at(ms: u64) -> WallTime {
@@ -161,6 +161,77 @@ fn a_full_store_refuses_messages_takes_settlements_and_recovers() {
         .expect("there is room again");
     let used = bench.reader().facts().expect("facts").file_bytes;
     assert!(used < 4 << 20, "{used}");
+}
+
+/// A store of the least size that can be configured, in small: a quarter of it is the reserve.
+fn small() -> Options {
+    Options {
+        store_bytes_max: 4 << 20,
+        reserve_bytes: 1 << 20,
+        ..options(1)
+    }
+}
+
+#[test]
+fn history_makes_way_before_messages_are_refused() {
+    let mut bench = Bench::new(small());
+    let message = |row| {
+        let mut one = one(row, "x");
+        let draft = &mut std::sync::Arc::make_mut(&mut one.message).draft;
+        draft.ordering_key = Some("k".repeat(200).into());
+        one
+    };
+    for round in 0..80 {
+        let all: Vec<_> = (1..=200).map(|at| message(round * 200 + at)).collect();
+        let kept = bench.store().commit(&accepting(&all));
+        assert_eq!(kept, Ok(()), "round {round}");
+        bench.store().upkeep(at(round)).expect("upkeep");
+        let end = |one: &Accepted| match one.message.id.row().get() % 50 {
+            0 => settlement(one.message.id, Status::Failed, round),
+            _ => settlement(one.message.id, Status::Confirmed, round),
+        };
+        let settled: Vec<_> = all.iter().map(end).collect();
+        bench.store().commit(&settling(&settled)).expect("commit");
+        bench.store().upkeep(at(round)).expect("upkeep");
+    }
+    let facts = bench.reader().facts().expect("facts");
+    assert!(facts.horizon.is_some(), "it never got tight");
+    assert!(facts.failed > 100, "what was confirmed goes first");
+}
+
+#[test]
+fn while_nothing_is_settled_history_makes_way_too() {
+    for payload_bytes in [100, 3000, 100_000] {
+        let mut bench = Bench::new(small());
+        let old: Vec<_> = (1..=10_000).map(|row| one(row, "x")).collect();
+        for some in old.chunks(500) {
+            bench.store().commit(&accepting(some)).expect("commit");
+            bench.store().upkeep(at(1)).expect("upkeep");
+            let settled = confirmed(some);
+            bench.store().commit(&settling(&settled)).expect("commit");
+            bench.store().upkeep(at(1)).expect("upkeep");
+        }
+        let before = bench.reader().facts().expect("facts");
+        assert_eq!(before.confirmed, 10_000);
+        let mut row = 10_000;
+        loop {
+            row += 1;
+            let next = [one(row, vec![5; payload_bytes])];
+            match bench.store().commit(&accepting(&next)) {
+                Ok(()) => {}
+                Err(error) => {
+                    assert_eq!(error, StoreError::Full);
+                    break;
+                }
+            }
+            assert!(row < 100_000, "it never fills up");
+            bench.store().upkeep(at(row)).expect("upkeep");
+        }
+        let facts = bench.reader().facts().expect("facts");
+        assert_eq!(facts.confirmed, 0, "messages of {payload_bytes} bytes");
+        let bytes: u64 = facts.pending.iter().map(|facts| facts.bytes).sum();
+        assert!(bytes > 1 << 20, "{bytes} bytes of messages found room");
+    }
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_file_of_version_1_is_brought_forward_with_everything_in_it() {
     let payload = bench.reader().payload(all[2]).expect("read");
     assert!(
         matches!(&payload, PayloadLookup::Found(payload)
-            if payload.bytes.as_deref() == Some(&[0xab; 20_000][..])),
+            if payload.bytes.as_deref() == Some(&vec![0xab; 20_000][..])),
         "{payload:?}"
     );
     bench.kill();

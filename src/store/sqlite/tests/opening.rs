@@ -76,3 +76,33 @@ fn a_store_with_a_second_name_is_refused() {
     let error = second.err().expect("refused").to_string();
     assert!(error.contains("hard links"), "{error}");
 }
+
+#[test]
+fn a_file_that_is_deleted_or_replaced_under_a_running_gateway_is_the_end() {
+    for ending in ["", "-wal", ".lock"] {
+        for replaced in [false, true] {
+            let mut bench = Bench::new(options(1));
+            let all = accepted(2);
+            bench.store().commit(&accepting(&all[..1])).expect("commit");
+            let later = |bench: &mut Bench, ms| {
+                let now = WallTime::from_unix_ms(ms);
+                bench.store().upkeep(now).map(|_| ())
+            };
+            assert_eq!(later(&mut bench, 2000), Ok(()));
+            let file = bench.beside(ending);
+            let content = std::fs::read(&file).expect("read");
+            // The number of the file must not be given to the next one.
+            let _held = std::fs::File::open(&file).expect("open");
+            std::fs::remove_file(&file).expect("remove");
+            if replaced {
+                std::fs::write(&file, content).expect("write");
+            }
+            let Err(StoreError::Fatal(told)) = later(&mut bench, 4000) else {
+                panic!("{ending} has gone, and nobody noticed");
+            };
+            assert!(told.contains("was deleted"), "{told}");
+            let kept = bench.store().commit(&accepting(&all[1..]));
+            assert!(matches!(kept, Err(StoreError::Fatal(_))), "{kept:?}");
+        }
+    }
+}
