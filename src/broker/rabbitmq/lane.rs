@@ -76,7 +76,9 @@ impl Lane {
                 self.tell(&end, &mut last_told, was_up);
                 refused |= end.is_refusal();
                 if was_up {
-                    let good = clock::monotonic() >= began + GOOD_LIFE;
+                    // What a message ended says nothing of the broker. It is not met there again in a
+                    // loop, since it has few tries; and others wait behind it.
+                    let good = clock::monotonic() >= began + GOOD_LIFE || end.is_by_a_message();
                     pause = if good { PAUSE_MIN } else { pause };
                     break;
                 }

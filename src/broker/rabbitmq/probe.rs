@@ -88,7 +88,7 @@ async fn ask(link: &mut Link, name: ShortString) -> Result<Presence, LinkError> 
             link.channel = Some(channel);
             Ok(Presence::There)
         }
-        Err(error) if is_not_found(&error) => Ok(Presence::Missing),
+        Err(error) if is_not_found(&error) || is_unreadable(&error) => Ok(Presence::Missing),
         Err(error) => Err(error.into()),
     }
 }
@@ -108,4 +108,11 @@ fn told(error: LinkError) -> ProbeError {
 
 fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
+}
+
+/// RabbitMQ cuts its words after 252 bytes, which may be inside a character of a long name, and lapin
+/// then cannot read them. Only a refusal has words. To ask again would only get the same; and who is
+/// wrongly taken for missing is tried alone, which costs time and nothing else.
+fn is_unreadable(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ParsingError(_))
 }

@@ -157,6 +157,12 @@ impl End {
         }
     }
 
+    /// Whether a message, rather than the broker or the network, can have ended it.
+    #[must_use]
+    pub fn is_by_a_message(&self) -> bool {
+        matches!(self, Self::Closed(close) if close.may_blame_a_message())
+    }
+
     /// As a reason for callers, without an address.
     #[must_use]
     pub fn reason(&self) -> Reason {
