@@ -112,3 +112,39 @@ broker_ensure() {
     fi
     say 'RabbitMQ answers'
 }
+
+# broker_start_in_root DIR PORT: a node from a folder that scripts/broker4 has made, for as long as
+# the caller lives, who calls broker_stop_in_root at the end.
+broker_start_in_root() {
+    local root=$1 port=$2
+    [ -x "$root/usr/lib/rabbitmq/bin/rabbitmq-server" ] ||
+        die "there is no RabbitMQ in $root; scripts/broker4 makes one"
+    broker_root_data=$(mktemp -d "${TMPDIR:-/tmp}/amqpost-broker.XXXXXX")
+    say "starting the RabbitMQ in $root (about 10 s)"
+    echo '[].' >"$broker_root_data/plugins"
+    # What is mounted is gone with the last process.
+    # shellcheck disable=SC2016
+    setsid unshare --mount -- /bin/sh -c '
+        mount -t proc proc "$1/proc" && mount --bind "$2" "$1/$2" || exit 1
+        root=$1 && shift 2 && exec chroot "$root" env -i "$@"
+    ' within "$root" "${TMPDIR:-/tmp}" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+        HOME="$broker_root_data" RABBITMQ_CONF_ENV_FILE="$broker_root_data/none" \
+        RABBITMQ_CONFIG_FILE="$broker_root_data/none" \
+        RABBITMQ_NODENAME="amqpost_shared_$$@localhost" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
+        RABBITMQ_NODE_PORT="$port" RABBITMQ_DIST_PORT=$((port + 1)) \
+        RABBITMQ_MNESIA_BASE="$broker_root_data/data" RABBITMQ_LOG_BASE="$broker_root_data/log" \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$broker_root_data/plugins" \
+        RABBITMQ_PID_FILE="$broker_root_data/pid" \
+        /usr/lib/rabbitmq/bin/rabbitmq-server >"$broker_root_data/output" 2>&1 </dev/null &
+    broker_root_group=$!
+    broker_wait "amqp://guest:guest@127.0.0.1:$port/%2f" 120 ||
+        die "it does not answer; it said: $(tail -n 20 "$broker_root_data/output")"
+    say 'RabbitMQ answers'
+}
+
+broker_stop_in_root() {
+    [ -n "${broker_root_group:-}" ] || return 0
+    kill -s KILL -- "-$broker_root_group" 2>/dev/null || true
+    wait "$broker_root_group" 2>/dev/null || true
+    rm -rf "$broker_root_data"
+}

@@ -27,11 +27,12 @@ const JSON_DEPTH_LIMIT: usize = 256;
 const RETRY_PAUSE_LIMIT: Duration = Duration::from_hours(24);
 
 /// Variables of the project's scripts and tests, which a gateway may inherit.
-const FOR_SCRIPTS: [&str; 4] = [
+const FOR_SCRIPTS: [&str; 5] = [
     "AMQPOST_PORT",
     "AMQPOST_TEST_FULL",
     "AMQPOST_TEST_BROKER_URL",
     "AMQPOST_TEST_BINARY",
+    "AMQPOST_TEST_RABBITMQ_ROOT",
 ];
 
 /// As many partitions as a store has.

@@ -113,3 +113,21 @@ async fn a_broker_that_hangs_up_is_tried_again_with_growing_pauses() {
     let id = post_some(&gateway, &place, 1).await;
     assert_all_went_out_once(&gateway, &place, &id).await;
 }
+
+/// Names under `.invalid` lead nowhere for ever (RFC 2606).
+#[tokio::test]
+async fn a_name_that_leads_nowhere_is_told_of_and_does_no_harm_beside_a_good_one() {
+    let node = node().await;
+    let place = Place::declare(&node.url(), Kind::Quorum).await;
+    let nowhere = "amqp://guest:guest@no-such-broker.invalid:5672/%2f";
+    let alone = gateway(nowhere, &[]).await;
+    assert_down(&alone, &place, "lookup").await;
+    let ready = alone.get_path("/readyz").await;
+    assert!(!ready.text.contains("no-such-broker"), "{}", ready.text);
+    assert!(alone.log().contains("lookup"), "{}", alone.log());
+
+    let both = gateway(&format!("{nowhere},{}", node.url()), &[]).await;
+    let ids = post_some(&both, &place, 20).await;
+    assert_all_went_out_once(&both, &place, &ids).await;
+    broker_is_up(&both).await;
+}

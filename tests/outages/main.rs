@@ -14,7 +14,6 @@ mod support;
 
 mod away;
 mod full;
-mod load;
 mod refused;
 mod stopping;
 mod tls;

@@ -23,6 +23,7 @@ async fn assert_refused(url: &str, words: &str, proxy: &TcpProxy, place: &Place)
     let tries = proxy.accepted() - before;
     assert!(tries <= CONNECTIONS_MAX, "{tries} logins in {PERIOD:?}");
     let log = gateway.log();
+    assert!(log.contains("not connected to the broker"), "{log}");
     assert!(!log.contains("wrong-password"), "the password is logged");
     assert!(log.lines().count() < 40, "the log is flooded:\n{log}");
     assert!(place.take_all().await.is_empty());

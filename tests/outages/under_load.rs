@@ -1,9 +1,9 @@
 //! Connections and brokers that end with hundreds of messages in flight. Nothing is lost, each key
 //! keeps its order, and whatever may be there twice says so.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::load::Load;
+use super::support::load::{LANES, Load};
 use super::support::queues::{Kind, Place};
 use super::support::tcp_proxy::{Direction, End};
 use super::support::wait::{self, SOON};
@@ -19,7 +19,7 @@ async fn nothing_is_lost_by_ends(direction: Direction, end: End, bytes: [u64; 5]
     let node = node().await;
     let proxy = proxy(&node).await;
     let place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&proxy.amqp_url(), &place, HEARTBEAT).await;
+    let load = Load::start(&[proxy.amqp_url()], &place, HEARTBEAT).await;
     // At once, within a frame, and later on.
     for bytes in bytes {
         let before = proxy.accepted();
@@ -50,7 +50,7 @@ async fn a_network_that_falls_silent_is_noticed_by_its_heartbeats_and_loses_noth
     let node = node().await;
     let proxy = proxy(&node).await;
     let place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&proxy.amqp_url(), &place, Duration::from_secs(1)).await;
+    let load = Load::start(&[proxy.amqp_url()], &place, Duration::from_secs(1)).await;
     // The confirms are lost on their way.
     proxy.silent_after(Direction::ToClient, 2_000);
     let reason = load.wait_down().await;
@@ -72,7 +72,7 @@ async fn an_operator_who_closes_all_connections_loses_nothing() {
     let node = node_alone().await;
     let proxy = proxy(&node).await;
     let place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&proxy.amqp_url(), &place, HEARTBEAT).await;
+    let load = Load::start(&[proxy.amqp_url()], &place, HEARTBEAT).await;
     let before = proxy.accepted();
     node.close_all_connections().await;
     load.wait_reconnected(&proxy, before).await;
@@ -85,7 +85,7 @@ async fn an_operator_who_closes_all_connections_loses_nothing() {
 async fn a_broker_that_is_stopped_loses_nothing() {
     let mut node = node_alone().await;
     let mut place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&node.url(), &place, HEARTBEAT).await;
+    let load = Load::start(&[node.url()], &place, HEARTBEAT).await;
     node.stop_app().await;
     load.wait_down().await;
     node.start_app().await;
@@ -100,7 +100,7 @@ async fn a_broker_that_is_killed_loses_nothing() {
     let mut node = node_alone().await;
     let mut place = Place::declare(&node.url(), Kind::Quorum).await;
     node.settle_declarations().await;
-    let load = Load::start(&node.url(), &place, HEARTBEAT).await;
+    let load = Load::start(&[node.url()], &place, HEARTBEAT).await;
     node.kill_9();
     load.wait_down().await;
     node.restart().await;
@@ -114,10 +114,14 @@ async fn a_broker_that_is_killed_loses_nothing() {
 async fn a_broker_that_freezes_is_left_and_found_again() {
     let node = node_alone().await;
     let mut place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&node.url(), &place, Duration::from_secs(1)).await;
+    let heartbeat = Duration::from_secs(2);
+    let load = Load::start(&[node.url()], &place, heartbeat).await;
     node.suspend();
+    let frozen = Instant::now();
     let reason = load.wait_down().await;
+    let noticed = frozen.elapsed();
     node.resume();
+    assert!(noticed < heartbeat * 3, "noticed after {noticed:?}");
     assert!(reason.contains("silent"), "{reason}");
     wait::until("a lane is back", SOON, || async {
         (load.lanes_up() > 0).then_some(())
@@ -126,4 +130,31 @@ async fn a_broker_that_freezes_is_left_and_found_again() {
     place.reconnect().await;
     let flagged = load.account(&place).await;
     assert!(flagged > 0, "nothing was in flight");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_live_for_a_second_lose_nothing_and_let_messages_through() {
+    const FLAPS: u64 = 6;
+    let node = node().await;
+    let proxy = proxy(&node).await;
+    let place = Place::declare(&node.url(), Kind::Quorum).await;
+    let load = Load::start(&[proxy.amqp_url()], &place, HEARTBEAT).await;
+    let before = proxy.accepted();
+    for flap in 0..FLAPS {
+        let end = if flap % 2 == 0 {
+            End::Reset
+        } else {
+            End::Close
+        };
+        proxy.end_all(end);
+        // It moves although no connection lasts.
+        load.wait_more(200).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let connections = proxy.accepted() - before;
+    assert!(
+        connections <= FLAPS * 2 * LANES as u64,
+        "{connections} connections"
+    );
+    load.account(&place).await;
 }

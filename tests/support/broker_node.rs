@@ -1,5 +1,6 @@
 //! A `RabbitMQ` node of the test's own, which may be stopped, killed, frozen and starved.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub struct PrivateNode {
     cookie: String,
     amqp_port: u16,
     dist_port: u16,
-    scripts: PathBuf,
+    package: Package,
     directory: TempDir,
     running: Option<ProcessGroup>,
 }
@@ -38,15 +39,20 @@ pub struct PrivateNode {
 impl PrivateNode {
     /// Starts a fresh node and waits until it takes connections.
     pub async fn start() -> Self {
+        Self::start_with_cookie(None).await
+    }
+
+    /// As [`PrivateNode::start`]. Nodes with the same cookie can become a cluster.
+    pub async fn start_with_cookie(cookie: Option<&str>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let pid = std::process::id();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut node = Self {
             name: format!("amqpost_{pid}_{number}@localhost"),
-            cookie: format!("amqpost{pid}x{number}"),
+            cookie: cookie.map_or_else(|| format!("amqpost{pid}x{number}"), str::to_owned),
             amqp_port: process::free_port(),
             dist_port: process::free_port(),
-            scripts: rabbitmq_scripts(),
+            package: Package::find(),
             directory: tempfile::Builder::new()
                 .prefix("amqpost-node-")
                 .tempdir()
@@ -63,6 +69,11 @@ impl PrivateNode {
     pub async fn shared() -> &'static Self {
         static NODE: OnceCell<PrivateNode> = OnceCell::const_new();
         NODE.get_or_init(Self::start).await
+    }
+
+    /// Its name in a cluster.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its AMQP URL, the same after a restart.
@@ -84,7 +95,7 @@ impl PrivateNode {
 
     /// Runs `rabbitmqctl` with these arguments (about 2 s) and returns what it printed.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(self.scripts.join("rabbitmqctl"));
+        let mut command = self.package.script("rabbitmqctl");
         self.environment(&mut command);
         command.args(["-q", "-n", &self.name]).args(arguments);
         output_of(command, String::new()).await
@@ -94,7 +105,7 @@ impl PrivateNode {
     pub async fn eval(&self, expression: &str) -> String {
         // Two calls under one name would turn each other away.
         static CALLS: AtomicU32 = AtomicU32::new(0);
-        let mut command = Command::new("erl_call");
+        let mut command = self.package.command("erl_call");
         self.environment(&mut command);
         let number = CALLS.fetch_add(1, Ordering::Relaxed);
         let caller = format!("call_{}_{number}", std::process::id());
@@ -243,7 +254,7 @@ impl PrivateNode {
         // An old one would name a process that is gone.
         let _ = std::fs::remove_file(self.path("pid"));
         let log = std::fs::File::create(self.path("output")).expect("the directory is ours");
-        let mut command = Command::new(self.scripts.join("rabbitmq-server"));
+        let mut command = self.package.script("rabbitmq-server");
         self.environment(&mut command);
         command
             .stdin(Stdio::null())
@@ -294,18 +305,52 @@ impl Drop for PrivateNode {
     }
 }
 
-/// Where the package keeps the scripts that do not change the user.
-fn rabbitmq_scripts() -> PathBuf {
-    [
-        "/usr/lib/rabbitmq/bin",
-        "/opt/rabbitmq/sbin",
-        "/usr/local/sbin",
-    ]
-    .iter()
-    .map(Path::new)
-    .find(|directory| directory.join("rabbitmq-server").exists())
-    .expect("the package rabbitmq-server is installed; scripts/test installs it")
-    .to_owned()
+/// Runs a program within the folder of another system, with this one's temporary files.
+const WITHIN_ROOT: &str = r#"
+    mount -t proc proc "$1/proc" && mount --bind "$2" "$1/$2" || exit 1
+    cd / && root=$1 && shift 2 && exec chroot "$root" "$@"
+"#;
+
+/// The `RabbitMQ` that nodes are started from: this machine's, or the one in the folder that
+/// `AMQPOST_TEST_RABBITMQ_ROOT` names (`scripts/broker4` makes one; it takes root to use it).
+#[derive(Debug)]
+struct Package {
+    root: Option<OsString>,
+    scripts: PathBuf,
+}
+
+impl Package {
+    fn find() -> Self {
+        let root = std::env::var_os("AMQPOST_TEST_RABBITMQ_ROOT");
+        let inside = Path::new(root.as_deref().unwrap_or("/".as_ref()));
+        // Where packages keep the scripts that do not change the user.
+        let places = [
+            "usr/lib/rabbitmq/bin",
+            "opt/rabbitmq/sbin",
+            "usr/local/sbin",
+        ];
+        let scripts = places
+            .iter()
+            .find(|place| inside.join(place).join("rabbitmq-server").exists())
+            .map(|place| Path::new("/").join(place))
+            .expect("the package rabbitmq-server is installed; scripts/test installs it");
+        Self { root, scripts }
+    }
+
+    fn script(&self, name: &str) -> Command {
+        self.command(self.scripts.join(name))
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let Some(root) = &self.root else {
+            return Command::new(program);
+        };
+        // What is mounted is gone with the last process.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "/bin/sh", "-c", WITHIN_ROOT, "within"]);
+        command.arg(root).arg(std::env::temp_dir()).arg(program);
+        command
+    }
 }
 
 async fn output_of(mut command: Command, input: String) -> String {

@@ -6,29 +6,32 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::support::audit::{self, Accepted};
-use super::support::queues::Place;
-use super::support::stack::{Shape, Stack, draft};
-use super::support::tcp_proxy::TcpProxy;
-use super::support::wait::{self, SOON};
+use super::audit::{self, Accepted};
+use super::queues::Place;
+use super::stack::{Shape, Stack, draft};
+use super::tcp_proxy::TcpProxy;
+use super::wait::{self, SOON};
 
-pub(super) const LANES: usize = 2;
-const KEYS: usize = 8;
+/// Lanes.
+pub const LANES: usize = 2;
+/// Writers, each with a key of its own.
+pub const WRITERS: usize = 8;
 /// Enough to have many in flight at any moment.
-const PENDING_MAX: usize = 500;
+pub const PENDING_MAX: usize = 500;
 
 /// Messages that are written all the time.
-pub(super) struct Load {
-    pub(super) stack: Arc<Stack>,
+pub struct Load {
+    /// What it goes through.
+    pub stack: Arc<Stack>,
     count: Arc<AtomicUsize>,
     enough: Arc<AtomicBool>,
     writers: JoinSet<Vec<Accepted>>,
 }
 
 impl Load {
-    /// Writes to `place` through the broker at `url`.
-    pub(super) async fn start(url: &str, place: &Place, heartbeat: Duration) -> Self {
-        for key in 0..KEYS {
+    /// Writes to `place` through the brokers at `urls`.
+    pub async fn start(urls: &[String], place: &Place, heartbeat: Duration) -> Self {
+        for key in 0..WRITERS {
             place.bind(&format!("key.{key}")).await;
         }
         let shape = Shape {
@@ -37,12 +40,12 @@ impl Load {
             ..Shape::default()
         };
         let mut load = Self {
-            stack: Arc::new(Stack::start(&[url.to_owned()], &shape)),
+            stack: Arc::new(Stack::start(urls, &shape)),
             count: Arc::default(),
             enough: Arc::default(),
             writers: JoinSet::new(),
         };
-        for key in 0..KEYS {
+        for key in 0..WRITERS {
             let (stack, exchange) = (Arc::clone(&load.stack), place.exchange.clone());
             let (count, enough) = (Arc::clone(&load.count), Arc::clone(&load.enough));
             load.writers.spawn(async move {
@@ -68,16 +71,21 @@ impl Load {
     }
 
     /// Waits until so many more were accepted, which means that others have gone out.
-    pub(super) async fn wait_more(&self, messages: usize) {
+    pub async fn wait_more(&self, messages: usize) {
+        self.wait_more_within(messages, SOON * 2).await;
+    }
+
+    /// As [`Load::wait_more`], with a limit.
+    pub async fn wait_more_within(&self, messages: usize, limit: Duration) {
         let goal = self.count.load(Ordering::SeqCst) + messages;
-        wait::until("the load goes on", SOON * 2, || async {
+        wait::until("the load goes on", limit, || async {
             (self.count.load(Ordering::SeqCst) >= goal).then_some(())
         })
         .await;
     }
 
     /// Waits until every lane is connected, over connections that are newer than the `before` ones.
-    pub(super) async fn wait_reconnected(&self, proxy: &TcpProxy, before: u64) {
+    pub async fn wait_reconnected(&self, proxy: &TcpProxy, before: u64) {
         wait::until("the lanes are connected again", SOON * 2, || async {
             let newer = proxy.accepted() >= before + LANES as u64;
             (newer && self.lanes_up() == LANES).then_some(())
@@ -85,12 +93,18 @@ impl Load {
         .await;
     }
 
-    pub(super) fn lanes_up(&self) -> usize {
+    /// How many were accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Lanes that are connected.
+    pub fn lanes_up(&self) -> usize {
         self.stack.relay.health().broker.lanes_up
     }
 
     /// Waits until no lane is connected, and gives the reason.
-    pub(super) async fn wait_down(&self) -> String {
+    pub async fn wait_down(&self) -> String {
         wait::until("no lane is connected", SOON, || async {
             let broker = self.stack.relay.health().broker;
             let reason = broker.reason.filter(|_| broker.lanes_up == 0)?;
@@ -100,7 +114,7 @@ impl Load {
     }
 
     /// Some more messages, then the account. Gives how many messages were flagged.
-    pub(super) async fn account(mut self, place: &Place) -> usize {
+    pub async fn account(mut self, place: &Place) -> usize {
         self.wait_more(1000).await;
         self.enough.store(true, Ordering::SeqCst);
         let mut accepted = Vec::new();
@@ -113,7 +127,8 @@ impl Load {
             (one, outcome.expect("nothing is pending"))
         });
         let told: Vec<_> = told.collect();
-        let flagged = audit::assert_nothing_lost(&told, &place.take_all().await);
+        let arrived = wait::within("the queue is read", SOON * 8, place.take_all()).await;
+        let flagged = audit::assert_nothing_lost(&told, &arrived);
         Arc::into_inner(self.stack)
             .expect("the writers are done")
             .stop()

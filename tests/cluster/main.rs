@@ -1,0 +1,102 @@
+//! A cluster of three nodes with a quorum queue, under load: whatever nodes are lost, nothing is lost
+//! or told wrongly, and the gateway goes on over the nodes that are left.
+//!
+//! One round of each always; several, with nodes by chance, with `AMQPOST_TEST_FULL=1`.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their clocks and tasks"
+)]
+#![allow(clippy::panic, reason = "a failed expectation ends a test by a panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use support::cluster::Cluster;
+use support::load::{LANES, Load, PENDING_MAX, WRITERS};
+use support::queues::{Kind, Place};
+use support::wait::{self, SOON};
+
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const ELECTION: Duration = Duration::from_secs(90);
+/// Far more than what was in flight when a node went away.
+const MORE: usize = 2000;
+
+fn rounds() -> usize {
+    if std::env::var_os("AMQPOST_TEST_FULL").is_some() {
+        10
+    } else {
+        1
+    }
+}
+
+/// Every lane is connected and everything moves.
+///
+/// A channel whose first message meets a queue that is just electing its leader is blocked by
+/// `RabbitMQ` for up to 65 s.
+async fn goes_on(load: &Load) {
+    wait::until("every lane is connected", SOON * 2, || async {
+        (load.lanes_up() == LANES).then_some(())
+    })
+    .await;
+    load.wait_more_within(MORE, ELECTION).await;
+}
+
+async fn rolling_restart(cluster: &mut Cluster, load: &Load, queue: &str) {
+    for number in 0..cluster.nodes.len() {
+        cluster.nodes[number].stop_app().await;
+        goes_on(load).await;
+        cluster.nodes[number].start_app().await;
+        cluster.wait_members(queue).await;
+    }
+}
+
+async fn loss_of_one(cluster: &mut Cluster, load: &Load, lost: usize) {
+    cluster.kill_9(&[lost]);
+    goes_on(load).await;
+    cluster.restart(&[lost]).await;
+    goes_on(load).await;
+}
+
+/// What is accepted meanwhile is pending, and stays so: nobody can confirm it.
+async fn loss_of_the_majority(cluster: &mut Cluster, load: &Load, lost: [usize; 2]) {
+    cluster.kill_9(&lost);
+    wait::until("nothing is confirmed", SOON * 2, || async {
+        (load.stack.relay.health().pending_messages >= PENDING_MAX).then_some(())
+    })
+    .await;
+    let accepted = load.accepted();
+    tokio::time::sleep(HEARTBEAT).await;
+    // Each writer may just have been about to write one more.
+    let more = load.accepted() - accepted;
+    assert!(more <= WRITERS, "{more} were confirmed without a majority");
+    cluster.restart(&lost).await;
+    goes_on(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_may_lose_any_node_and_the_majority_and_loses_nothing() {
+    let mut cluster = Cluster::start().await;
+    let mut place = Place::declare(&cluster.nodes[0].url(), Kind::Quorum).await;
+    cluster.settle_declarations().await;
+    let load = Load::start(&cluster.urls(), &place, HEARTBEAT).await;
+    for round in 0..rounds() {
+        rolling_restart(&mut cluster, &load, &place.queue).await;
+        let leader = cluster.leader_of(&place.queue).await;
+        loss_of_one(&mut cluster, &load, leader).await;
+        cluster.wait_members(&place.queue).await;
+        loss_of_the_majority(&mut cluster, &load, [round % 3, (round + 1) % 3]).await;
+        if rounds() > 1 {
+            for lost in 0..3 {
+                cluster.wait_members(&place.queue).await;
+                loss_of_one(&mut cluster, &load, lost).await;
+            }
+        }
+    }
+    cluster.wait_members(&place.queue).await;
+    place.reconnect().await;
+    let flagged = load.account(&place).await;
+    assert!(flagged > 0, "nothing was in flight");
+}
