@@ -147,6 +147,51 @@ impl Gateway {
         Ok(())
     }
 
+    /// A request that posts `body`.
+    pub fn request(&self, body: &str, prefer: &str) -> String {
+        format!(
+            "POST /v1/messages HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Prefer: {prefer}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+    }
+
+    /// Sends `messages` requests, each of its number, over `connections`; gives how long each took to
+    /// be answered.
+    pub async fn send(
+        &self,
+        messages: usize,
+        connections: usize,
+        request: impl Fn(usize) -> String,
+    ) -> Result<Vec<Duration>, Failure> {
+        let mut posting = JoinSet::new();
+        for connection in 0..connections {
+            let numbers = (connection..messages).step_by(connections);
+            let requests: Vec<_> = numbers.map(&request).collect();
+            let address = self.address.clone();
+            posting.spawn(async move {
+                let mut socket = TcpStream::connect(address).await?;
+                socket.set_nodelay(true)?;
+                let mut took = Vec::with_capacity(requests.len());
+                for request in requests {
+                    let began = Instant::now();
+                    let answer = exchange(&mut socket, &request).await?;
+                    if !answer.starts_with("HTTP/1.1 20") {
+                        return Err(Failure::from(answer));
+                    }
+                    took.push(began.elapsed());
+                }
+                Ok(took)
+            });
+        }
+        let mut took = Vec::new();
+        while let Some(posted) = posting.join_next().await {
+            took.extend(posted??);
+        }
+        Ok(took)
+    }
+
     async fn ready(&self) -> Result<String, Failure> {
         let mut socket = TcpStream::connect(&self.address).await?;
         exchange(

@@ -1,11 +1,12 @@
 //! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
 //!
-//! `cargo run --release --example bench -- publisher|gateway|backlog [--messages N] [--rounds N]
-//! [--returned PERCENT] [--connections N] [--batch N] [--memory]`
+//! `cargo run --release --example bench -- publisher|gateway|backlog|poison [--messages N]
+//! [--rounds N] [--returned PERCENT] [--connections N] [--batch N] [--memory]`
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
 //! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
-//! `backlog` lets messages of 1 KiB pile up while the broker is away. All take turns with lapin on
+//! `backlog` lets messages of 1 KiB pile up while the broker is away; `poison` sends bad messages
+//! among good ones. The others take turns with lapin on
 //! one quorum queue: 256 bytes, persistent, mandatory, 1000 in flight on each connection. Told for
 //! each round: settled messages a second, and microseconds of CPU for each message of the process
 //! that publishes. The broker is `AMQPOST_BROKER_URL`.
@@ -20,6 +21,7 @@ mod backlog;
 mod bare_lapin;
 mod cpu;
 mod gateway;
+mod poison;
 mod publisher;
 
 use std::time::Instant;
@@ -109,12 +111,12 @@ async fn main() -> Result<(), Failure> {
     let in_memory = std::env::args().any(|argument| argument == "--memory");
     let whole = match mode.as_str() {
         "publisher" | "backlog" => None,
-        "gateway" => {
+        "gateway" | "poison" => {
             let gateway = Gateway::start(&uri, in_memory).await?;
             gateway.wait_ready("\"state\":\"up\"").await;
             Some(gateway)
         }
-        _ => return Err("say publisher, gateway or backlog".into()),
+        _ => return Err("say publisher, gateway, backlog or poison".into()),
     };
     let messages = argument("--messages", 100_000);
     let returned = argument("--returned", 0);
@@ -131,6 +133,13 @@ async fn main() -> Result<(), Failure> {
 
     if mode == "backlog" {
         backlog::measure(&uri, &channel, &queue, messages, connections).await?;
+        channel
+            .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+            .await?;
+        return Ok(());
+    }
+    if let ("poison", Some(gateway)) = (mode.as_str(), &whole) {
+        poison::measure(gateway, &channel, &queue, messages, connections).await?;
         channel
             .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
             .await?;
