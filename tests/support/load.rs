@@ -31,6 +31,16 @@ pub struct Load {
 impl Load {
     /// Writes to `place` through the brokers at `urls`.
     pub async fn start(urls: &[String], place: &Place, heartbeat: Duration) -> Self {
+        Self::start_slowly(urls, place, heartbeat, Duration::ZERO).await
+    }
+
+    /// As [`Load::start`], with a pause of each writer after each message, for tests that take long.
+    pub async fn start_slowly(
+        urls: &[String],
+        place: &Place,
+        heartbeat: Duration,
+        pause: Duration,
+    ) -> Self {
         for key in 0..WRITERS {
             place.bind(&format!("key.{key}")).await;
         }
@@ -62,6 +72,9 @@ impl Load {
                         .await;
                     accepted.push(Accepted { id, key, number });
                     count.fetch_add(1, Ordering::SeqCst);
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 accepted
             });
