@@ -14,6 +14,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::audit::Order;
 use support::cluster::Cluster;
 use support::load::{LANES, Load, PENDING_MAX, WRITERS};
 use support::queues::{Kind, Place};
@@ -99,6 +100,6 @@ async fn a_cluster_may_lose_any_node_and_the_majority_and_loses_nothing() {
     }
     cluster.wait_members(&place.queue).await;
     place.reconnect().await;
-    let flagged = load.account(&place).await;
+    let flagged = load.account_in(&place, Order::OfSomeCopies).await;
     assert!(flagged > 0, "nothing was in flight");
 }

@@ -9,7 +9,7 @@ use amqpost::store::Settlement;
 use futures_util::future::join_all;
 
 use super::kinds::{Found, Kind, Poison, SIZE_MAX, Scene, permit};
-use super::support::audit::{self, Accepted};
+use super::support::audit::{self, Accepted, Order};
 use super::support::broker_node::PrivateNode;
 use super::support::queues::{self, Place, unique};
 use super::support::stack::{Shape, Stack, draft};
@@ -114,7 +114,7 @@ pub(super) async fn run(kind: Kind, company: Company, count: usize) {
         (one, outcome.expect("nothing is pending"))
     });
     let told: Vec<_> = told.collect();
-    let flagged = audit::assert_nothing_lost(&told, &place.take_all().await);
+    let flagged = audit::assert_nothing_lost(&told, &place.take_all().await, Order::OfFirstCopies);
     let at_least = match (poison.found, company) {
         (Found::ByTheGateway | Found::ByAsking, _) => {
             assert_eq!(flagged, 0, "{kind:?} hurt its neighbours");

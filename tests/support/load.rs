@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::audit::{self, Accepted};
+use super::audit::{self, Accepted, Order};
 use super::queues::Place;
 use super::stack::{Shape, Stack, draft};
 use super::tcp_proxy::TcpProxy;
@@ -127,7 +127,12 @@ impl Load {
     }
 
     /// Some more messages, then the account. Gives how many messages were flagged.
-    pub async fn account(mut self, place: &Place) -> usize {
+    pub async fn account(self, place: &Place) -> usize {
+        self.account_in(place, Order::OfFirstCopies).await
+    }
+
+    /// As [`Load::account`], where less of the order is seen.
+    pub async fn account_in(mut self, place: &Place, order: Order) -> usize {
         self.wait_more(1000).await;
         self.enough.store(true, Ordering::SeqCst);
         let mut accepted = Vec::new();
@@ -141,7 +146,7 @@ impl Load {
         });
         let told: Vec<_> = told.collect();
         let arrived = wait::within("the queue is read", SOON * 8, place.take_all()).await;
-        let flagged = audit::assert_nothing_lost(&told, &arrived);
+        let flagged = audit::assert_nothing_lost(&told, &arrived, order);
         Arc::into_inner(self.stack)
             .expect("the writers are done")
             .stop()
