@@ -116,7 +116,7 @@ pub(super) async fn run(kind: Kind, company: Company, count: usize) {
     let told: Vec<_> = told.collect();
     let flagged = audit::assert_nothing_lost(&told, &place.take_all().await, Order::OfFirstCopies);
     let at_least = match (poison.found, company) {
-        (Found::ByTheGateway | Found::ByAsking, _) => {
+        (Found::Unsent | Found::Asking, _) => {
             assert_eq!(flagged, 0, "{kind:?} hurt its neighbours");
             0
         }
@@ -192,7 +192,7 @@ async fn behind_unconfirmed(
     drafts.extend(goods.some(0, AFTER));
     let mut bad = accept_all(stack, drafts).await;
     goods.accepted(&bad.split_off(count));
-    if matches!(poison.found, Found::ByTrial | Found::ByStrikes) {
+    if matches!(poison.found, Found::Trial | Found::Strikes) {
         // Each is tried alone, for which the queue must answer.
         wait::until("the broker has closed", SOON, || async {
             let progress = stack.relay.progress(&stack.record(last));
@@ -255,8 +255,9 @@ fn assert_failed_alone(kind: Kind, told: &Settlement, poison: &Poison) {
 /// in flight must have been tried again, alone; who came behind it may have been alone at once.
 fn tries(poison: &Poison, in_company: bool) -> RangeInclusive<u32> {
     match poison.found {
-        Found::ByTheGateway | Found::ByAsking => 1..=1,
-        Found::ByName | Found::ByTrial => 1 + u32::from(in_company)..=3,
-        Found::ByStrikes => 3 + u32::from(in_company)..=5,
+        Found::Asking if poison.reply_code == Some(541) => 3..=3,
+        Found::Unsent | Found::Asking => 1..=1,
+        Found::Name | Found::Trial => 1 + u32::from(in_company)..=3,
+        Found::Strikes => 3 + u32::from(in_company)..=5,
     }
 }

@@ -40,15 +40,15 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// By the gateway itself: no broker ever sees it.
-    ByTheGateway,
+    Unsent,
     /// By asking about the exchange: it is tried once, alone.
-    ByAsking,
+    Asking,
     /// By a closed channel, with words that fit this message and none of the good ones.
-    ByName,
+    Name,
     /// By a closed channel, with words that fit everything that was in flight.
-    ByTrial,
+    Trial,
     /// By a closed connection, for what may as well be a fault of the node.
-    ByStrikes,
+    Strikes,
 }
 
 /// A bad message, ready to be sent.
@@ -101,11 +101,13 @@ impl Kind {
     pub(super) async fn prepare(self, scene: &Scene<'_>) -> Poison {
         let good = || draft(&scene.place.exchange, &scene.place.routing_key, "poison");
         match self {
-            Self::Missing => missing(unique("missing"), Found::ByAsking),
-            Self::MissingWithALongName => missing(long_name(), Found::ByAsking),
-            Self::MissingWithQuotes => missing(quoted_name(), Found::ByAsking),
+            Self::Missing => missing(&unique("missing"), Found::Asking),
+            Self::MissingWithALongName => {
+                in_words(scene, missing(&long_name(), Found::Asking)).await
+            }
+            Self::MissingWithQuotes => missing(&quoted_name(), Found::Asking),
             Self::Deleted => deleted(scene, unique("deleted")).await,
-            Self::DeletedWithALongName => deleted(scene, long_name()).await,
+            Self::DeletedWithALongName => in_words(scene, deleted(scene, long_name()).await).await,
             Self::DeletedWithQuotes => deleted(scene, quoted_name()).await,
             Self::Internal => internal(scene).await,
             Self::NoPermission => no_permission(scene, unique("forbidden")).await,
@@ -133,7 +135,7 @@ impl Kind {
                 draft.properties.headers.push(("large".into(), value));
                 Poison {
                     draft,
-                    found: Found::ByTheGateway,
+                    found: Found::Unsent,
                     code: ReasonCode::MessageTooLarge,
                     reply_code: None,
                     words: String::new(),
@@ -144,7 +146,7 @@ impl Kind {
                 let mut draft = good();
                 draft.properties.expiration = Some("soon".into());
                 Poison {
-                    found: Found::ByTrial,
+                    found: Found::Trial,
                     ..closed(
                         draft,
                         406,
@@ -158,7 +160,7 @@ impl Kind {
                 let value = HeaderValue::Double(f64::NAN);
                 draft.properties.headers.push(("number".into(), value));
                 Poison {
-                    found: Found::ByStrikes,
+                    found: Found::Strikes,
                     ..closed(draft, 541, ReasonCode::BrokerError, "INTERNAL_ERROR")
                 }
             }
@@ -169,7 +171,7 @@ impl Kind {
 fn closed(draft: Draft, reply_code: u16, code: ReasonCode, words: impl Into<String>) -> Poison {
     Poison {
         draft,
-        found: Found::ByName,
+        found: Found::Name,
         code,
         reply_code: Some(reply_code),
         words: words.into(),
@@ -192,17 +194,33 @@ fn quoted_name() -> String {
     format!("{} it's 'no exchange' in vhost '/'", unique("quoted"))
 }
 
-fn missing(exchange: String, found: Found) -> Poison {
+fn missing(exchange: &str, found: Found) -> Poison {
     let named: String = exchange.chars().take(100).collect();
     let words = format!("NOT_FOUND - no exchange '{named}");
     Poison {
         found,
         ..closed(
-            draft(&exchange, "key", "poison"),
+            draft(exchange, "key", "poison"),
             404,
             ReasonCode::ExchangeNotFound,
             words,
         )
+    }
+}
+
+/// Since 4.0 the broker fails over words that it has cut within a character.
+async fn in_words(scene: &Scene<'_>, poison: Poison) -> Poison {
+    let version = scene.node.eval("rabbit_misc:version()").await;
+    if version.starts_with("\"3.") {
+        return poison;
+    }
+    let found = match poison.found {
+        Found::Name => Found::Strikes,
+        found => found,
+    };
+    Poison {
+        found,
+        ..closed(poison.draft, 541, ReasonCode::BrokerError, "INTERNAL_ERROR")
     }
 }
 
@@ -241,7 +259,7 @@ async fn deleted(scene: &Scene<'_>, exchange: String) -> Poison {
     declare(scene, &exchange, ExchangeKind::Direct, false).await;
     make_known(scene, &exchange).await;
     delete(scene, &exchange).await;
-    missing(exchange, Found::ByName)
+    missing(&exchange, Found::Name)
 }
 
 async fn internal(scene: &Scene<'_>) -> Poison {

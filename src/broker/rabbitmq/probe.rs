@@ -18,6 +18,8 @@ use crate::broker::{Presence, Probe, ProbeError};
 
 /// The AMQP reply code for what is not there.
 const NOT_FOUND: u16 = 404;
+/// The AMQP reply code for a broker that has failed over a question.
+const INTERNAL_ERROR: u16 = 541;
 
 /// Asks one question after the other.
 pub struct LapinProbe {
@@ -110,9 +112,14 @@ fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
 }
 
-/// RabbitMQ cuts its words after 252 bytes, which may be inside a character of a long name, and lapin
-/// then cannot read them. Only a refusal has words. To ask again would only get the same; and who is
-/// wrongly taken for missing is tried alone, which costs time and nothing else.
+/// RabbitMQ cuts its words after some 250 bytes, which may be inside a character of a long name: lapin
+/// cannot read what 3.10 says then, and 4.0 itself fails over it. Only a refusal has words. To ask again
+/// would only get the same; and who is wrongly taken for missing is tried alone, which costs time and
+/// nothing else.
 fn is_unreadable(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ParsingError(_))
+    match error.kind() {
+        ErrorKind::ParsingError(_) => true,
+        ErrorKind::ProtocolError(error) => error.get_id() == INTERNAL_ERROR,
+        _ => false,
+    }
 }
