@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use crate::broker::rabbitmq::{Broker, TlsError, Window};
 use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
 use crate::domain::topology::Status;
-use crate::domain::{Rules, Topology};
+use crate::domain::{Caller, Rules, Topology};
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
-use crate::notify::Waiters;
+use crate::notify::{Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
@@ -99,7 +99,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         .map_err(AppError::System)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
-    let gateway = gateway(&config, &relay, reader, waiters, topology, &parts.stop_http);
+    let rates = start_sampler(&config, &reader, &mut parts);
+    let stop = &parts.stop_http;
+    let gateway = gateway(&config, &relay, reader, waiters, topology, rates, stop);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
@@ -189,6 +191,7 @@ fn gateway(
     store: Arc<dyn ReadStore>,
     waiters: Arc<Waiters>,
     topology: watch::Receiver<Status>,
+    rates: Arc<Rates>,
     stop: &Stop,
 ) -> Gateway {
     let rules = Rules {
@@ -199,11 +202,24 @@ fn gateway(
         backend: Arc::new(relay.clone()),
         store,
         waiters,
+        rates,
         rules,
         settings: config.http.clone(),
         topology,
         stop: stop.watch(),
     })
+}
+
+/// Starts to sample the numbers of everybody who can ask for them.
+fn start_sampler(config: &Config, store: &Arc<dyn ReadStore>, parts: &mut Running) -> Arc<Rates> {
+    let mut callers = config.http.api_keys.callers();
+    callers.push(Caller::default());
+    let rates = Arc::new(Rates::of(callers));
+    parts.http.spawn(
+        "sampler of rates",
+        Arc::clone(&rates).sample(Arc::clone(store), parts.stop_http.watch()),
+    );
+    rates
 }
 
 /// Starts declaring, if there is something to declare, and tells what becomes of it. The gate opens

@@ -1,8 +1,8 @@
 //! How one gateway is set up: defaults, a file, the environment, flags, in rising order of strength.
 //!
-//! All mistakes are told at once, each with the name of its option and what to write instead. What
-//! this version cannot do yet is refused rather than ignored.
+//! All mistakes are told at once, each with the name of its option and what to write instead.
 
+mod api_keys;
 mod brokers;
 mod options;
 mod store_url;
@@ -136,9 +136,12 @@ impl Config {
 
     fn check(given: &Options) -> Result<Self, ConfigError> {
         let mut mistakes = Vec::new();
-        refuse_what_is_not_there(given, &mut mistakes);
         let allow_anonymous = given.allow_anonymous.unwrap_or(false);
-        let listen = listen(given, allow_anonymous, &mut mistakes);
+        let given_keys = given.api_keys.as_deref().unwrap_or_default();
+        let keys = api_keys::parse(given_keys, &mut mistakes);
+        // Keys that are faulty were meant to be there.
+        let is_open = allow_anonymous || !given_keys.is_empty();
+        let listen = listen(given, is_open, &mut mistakes);
         let store = StoreUrl::parse(given.store_url.as_deref());
         let store = store.unwrap_or_else(|mistake| {
             mistakes.push(mistake);
@@ -170,7 +173,7 @@ impl Config {
             exchange_known: seconds(given.exchange_known_seconds, 30),
             connect_timeout: seconds(given.connect_timeout_seconds, 10),
             heartbeat: seconds(given.heartbeat_seconds.map(u32::from), 10),
-            http: settings(given, allow_anonymous),
+            http: settings(given, keys, allow_anonymous),
             limits: limits(given),
         });
         if let Ok(config) = &config {
@@ -211,6 +214,7 @@ impl Config {
             ),
             ("heartbeat_seconds", usize::from(!self.heartbeat.is_zero())),
             ("body_bytes_max", limits.body_bytes_max),
+            ("batch_items_max", limits.batch_items_max),
             ("json_depth_max", limits.json_depth_max),
             ("pending_messages_max", limits.pending_messages_max),
             ("pending_bytes_max", limits.pending_bytes_max),
@@ -255,18 +259,7 @@ fn read(path: &Path) -> Result<Options, String> {
     })
 }
 
-fn refuse_what_is_not_there(given: &Options, mistakes: &mut Vec<String>) {
-    let is_given = |option: &Option<String>| option.as_ref().is_some_and(|keys| !keys.is_empty());
-    if is_given(&given.api_keys) {
-        mistakes.push(
-            "api_keys (AMQPOST_API_KEYS) is not supported by this version yet, and would protect \
-             nothing: remove it"
-                .to_owned(),
-        );
-    }
-}
-
-fn listen(given: &Options, allow_anonymous: bool, mistakes: &mut Vec<String>) -> SocketAddr {
+fn listen(given: &Options, is_open: bool, mistakes: &mut Vec<String>) -> SocketAddr {
     let default = SocketAddr::from(([127, 0, 0, 1], 8080));
     let Some(text) = given.listen.as_deref() else {
         return default;
@@ -278,10 +271,11 @@ fn listen(given: &Options, allow_anonymous: bool, mistakes: &mut Vec<String>) ->
         ));
         return default;
     };
-    if !address.ip().to_canonical().is_loopback() && !allow_anonymous {
+    if !address.ip().to_canonical().is_loopback() && !is_open {
         mistakes.push(format!(
             "listen (AMQPOST_LISTEN) is {address}, which other machines can reach, and there are no \
-             keys: listen on 127.0.0.1, or set AMQPOST_ALLOW_ANONYMOUS=true to serve everybody"
+             keys: listen on 127.0.0.1, give callers keys by AMQPOST_API_KEYS, or set \
+             AMQPOST_ALLOW_ANONYMOUS=true to serve everybody"
         ));
     }
     address
@@ -307,10 +301,12 @@ fn retry(given: &Options) -> RetrySchedule {
     }
 }
 
-fn settings(given: &Options, allow_anonymous: bool) -> http::Settings {
+fn settings(given: &Options, api_keys: http::ApiKeys, allow_anonymous: bool) -> http::Settings {
     let default = http::Settings::default();
     http::Settings {
-        loopback_only: !allow_anonymous,
+        loopback_only: !allow_anonymous && api_keys.is_empty(),
+        api_keys,
+        allow_anonymous,
         connections_max: given.connections_max.unwrap_or(default.connections_max),
         bodies_bytes_max: given.bodies_bytes_max.unwrap_or(default.bodies_bytes_max),
         header_read_seconds_max: given
@@ -327,6 +323,7 @@ fn limits(given: &Options) -> Limits {
     let default = Limits::default();
     Limits {
         body_bytes_max: given.body_bytes_max.unwrap_or(default.body_bytes_max),
+        batch_items_max: given.batch_items_max.unwrap_or(default.batch_items_max),
         payload_bytes_max: given.payload_bytes_max.unwrap_or(default.payload_bytes_max),
         headers_bytes_max: given.headers_bytes_max.unwrap_or(default.headers_bytes_max),
         json_depth_max: given.json_depth_max.unwrap_or(default.json_depth_max),

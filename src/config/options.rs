@@ -127,7 +127,7 @@ pub struct Options {
     /// sqlite:amqpost-data/amqpost.db].
     #[arg(long, env = "AMQPOST_STORE_URL", hide_env_values = true, global = true)]
     pub(super) store_url: Option<String>,
-    /// Keys of callers; not supported by this version yet [default: none].
+    /// Keys of callers, as name:key pairs that are separated by commas [default: none].
     #[arg(long, env = "AMQPOST_API_KEYS", hide_env_values = true, global = true)]
     pub(super) api_keys: Option<String>,
     /// Exchanges, queues and bindings to declare at start, as exported by `rabbitmqctl
@@ -139,7 +139,7 @@ pub struct Options {
         value_name = "FILE"
     )]
     pub(super) topology_file: Option<String>,
-    /// Serve everybody who can connect, without keys [default: false].
+    /// Serve everybody who can connect, also without a key [default: false].
     #[arg(long, env = "AMQPOST_ALLOW_ANONYMOUS", global = true, value_name = "BOOL",
           num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) allow_anonymous: Option<bool>,
@@ -197,6 +197,9 @@ pub struct Options {
     /// Bytes of a request's body [default: 16777216].
     #[arg(long, env = "AMQPOST_BODY_BYTES_MAX", global = true)]
     pub(super) body_bytes_max: Option<usize>,
+    /// Messages of one batch [default: 10000].
+    #[arg(long, env = "AMQPOST_BATCH_ITEMS_MAX", global = true)]
+    pub(super) batch_items_max: Option<usize>,
     /// Bytes of a message's payload [default: 16777216].
     #[arg(long, env = "AMQPOST_PAYLOAD_BYTES_MAX", global = true)]
     pub(super) payload_bytes_max: Option<usize>,
@@ -272,6 +275,7 @@ impl Options {
             idle_seconds_max: self.idle_seconds_max.or(weaker.idle_seconds_max),
             body_read_seconds_max: self.body_read_seconds_max.or(weaker.body_read_seconds_max),
             body_bytes_max: self.body_bytes_max.or(weaker.body_bytes_max),
+            batch_items_max: self.batch_items_max.or(weaker.batch_items_max),
             payload_bytes_max: self.payload_bytes_max.or(weaker.payload_bytes_max),
             headers_bytes_max: self.headers_bytes_max.or(weaker.headers_bytes_max),
             json_depth_max: self.json_depth_max.or(weaker.json_depth_max),

@@ -5,6 +5,8 @@
 pub struct Limits {
     /// Bytes of an HTTP request body.
     pub body_bytes_max: usize,
+    /// Messages of one batch.
+    pub batch_items_max: usize,
     /// Bytes of a message's payload.
     pub payload_bytes_max: usize,
     /// Bytes of a message's header table as AMQP encodes it.
@@ -31,6 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 16 << 20,
+            batch_items_max: 10_000,
             payload_bytes_max: 16 << 20,
             headers_bytes_max: 64 << 10,
             json_depth_max: 128,

@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::problem::Code;
 use crate::clock;
 
 /// Logs the request that `next` answers.
@@ -21,15 +22,19 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     let duration_seconds = clock::monotonic().duration_since(start).as_secs_f64();
     let status = response.status().as_u16();
     let path = uri.path();
+    let code = response
+        .extensions()
+        .get::<Code>()
+        .map_or("none", |code| code.as_str());
     match status {
         ..400 => {
             tracing::debug!(target: TARGET, %method, path, status, duration_seconds, "answered");
         }
         400..500 => {
-            tracing::info!(target: TARGET, %method, path, status, duration_seconds, "refused");
+            tracing::info!(target: TARGET, %method, path, status, code, duration_seconds, "refused");
         }
         500.. => {
-            tracing::warn!(target: TARGET, %method, path, status, duration_seconds, "unavailable");
+            tracing::warn!(target: TARGET, %method, path, status, code, duration_seconds, "unavailable");
         }
     }
     response

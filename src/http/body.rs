@@ -30,6 +30,8 @@ impl BodyBudget {
 /// A body, and the room that it takes for as long as it is kept.
 pub(super) struct Read<'a> {
     pub(super) bytes: Bytes,
+    /// Whether `bytes` are alone in their memory, rather than in the buffer of a connection.
+    alone: bool,
     held: Vec<SemaphorePermit<'a>>,
 }
 
@@ -37,6 +39,17 @@ impl<'a> Read<'a> {
     /// The room without the bytes.
     pub(super) fn without_bytes(self) -> impl Send + use<'a> {
         self.held
+    }
+
+    /// The bytes, to be kept for as long as the message is, and the room. A part of a connection's
+    /// buffer is copied, since it would keep all of the buffer.
+    pub(super) fn into_payload(self) -> (Bytes, impl Send + use<'a>) {
+        let bytes = if self.alone {
+            self.bytes
+        } else {
+            Bytes::copy_from_slice(&self.bytes)
+        };
+        (bytes, self.held)
     }
 }
 
@@ -84,8 +97,14 @@ async fn collect(mut body: Body, max: usize, budget: &BodyBudget) -> Result<Read
             all.extend_from_slice(&data);
         }
     }
-    let bytes = if all.is_empty() { first } else { all.freeze() };
-    Ok(Read { bytes, held })
+    let alone = !all.is_empty();
+    let bytes = if alone { exact(all) } else { first };
+    Ok(Read { bytes, alone, held })
+}
+
+/// Without the room to grow.
+fn exact(all: BytesMut) -> Bytes {
+    Vec::from(all).into_boxed_slice().into()
 }
 
 fn too_large(max: usize) -> Problem {

@@ -123,6 +123,7 @@ const PROBLEMS_MAX: usize = 20;
     path = "/healthz",
     operation_id = "alive",
     tag = "operating",
+    security(()),
     responses((status = 200, description = "It does.", body = inline(AliveJson)), openapi::OperatingResponses)
 )]
 pub(super) async fn alive() -> Response {
@@ -137,6 +138,7 @@ pub(super) async fn alive() -> Response {
     path = "/readyz",
     operation_id = "ready",
     tag = "operating",
+    security(()),
     responses(
         (status = 200, description = "They are.", body = ReadinessJson),
         (status = 503, description = "They are not.", body = ReadinessJson),
@@ -179,14 +181,21 @@ fn readiness<'a>(health: &'a Health, topology: &'a topology::Status) -> Readines
     } else {
         ("not_ready", "refusing")
     };
-    let broker = &health.broker;
     ReadinessJson {
         status,
         store: StoreJson {
             state: store,
             pending_messages: health.pending_messages,
         },
-        broker: BrokerJson {
+        broker: BrokerJson::of(&health.broker),
+        topology: topology_json(topology),
+    }
+}
+
+impl<'a> BrokerJson<'a> {
+    /// The same, as callers see it.
+    pub(super) fn of(broker: &'a BrokerHealth) -> Self {
+        Self {
             state: broker_state(broker),
             lanes: broker.lanes,
             lanes_up: broker.lanes_up,
@@ -195,8 +204,7 @@ fn readiness<'a>(health: &'a Health, topology: &'a topology::Status) -> Readines
                 code: reason.code.as_str(),
                 detail: &reason.detail,
             }),
-        },
-        topology: topology_json(topology),
+        }
     }
 }
 

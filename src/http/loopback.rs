@@ -98,6 +98,11 @@ fn is_loopback(authority: &str) -> bool {
             .parse::<Ipv6Addr>()
             .is_ok_and(|address| address.to_canonical().is_loopback());
     }
+    // What is no name of a host is nobody's, however it ends.
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !host.bytes().all(is_name) {
+        return false;
+    }
     let host = host.to_ascii_lowercase();
     // Browsers never ask the network for names below .localhost (RFC 6761, section 6.3).
     host == "localhost"
@@ -139,6 +144,10 @@ mod tests {
             "localhost:x",
             "::1",
             "localhost/",
+            "example.com/.localhost",
+            "example.com\\.localhost",
+            "user@.localhost",
+            "ä.localhost",
         ] {
             assert!(!is_loopback(elsewhere), "{elsewhere}");
         }

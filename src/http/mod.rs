@@ -3,24 +3,37 @@
 //! This room checks and translates: what a caller wrote becomes a [`crate::domain::Draft`], and what
 //! the relay and the store know becomes an answer. It decides nothing about messages.
 
+mod accept;
 mod access_log;
+mod amqp_headers;
 mod answer;
+mod api_keys;
+mod authentication;
 mod body;
+mod cursor;
+mod filter;
 mod get_message;
+mod get_payload;
 mod head_time;
 mod health;
+mod list_messages;
+mod lookup;
 mod loopback;
 mod media_type;
+mod message_id;
 mod message_json;
 mod openapi;
 mod panics;
 mod parse;
 mod prefer;
 mod problem;
+mod publish_batch;
 mod publish_message;
+mod publish_raw;
 mod query;
 mod serve;
 mod state;
+mod stats;
 mod wait;
 
 use axum::Router;
@@ -28,10 +41,11 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
 pub use serve::serve;
-pub use state::{Accepting, Backend, Gateway, Parts, Settings};
+pub use state::{Accepting, AcceptingAll, Backend, Gateway, Parts, Settings};
 
 /// Answers are about one moment and one caller.
 const NO_STORE: &str = "no-store";
@@ -39,8 +53,19 @@ const NO_STORE: &str = "no-store";
 /// Every endpoint of this version, behind everything that concerns all of them.
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
-        .route("/v1/messages", post(publish_message::publish_message))
+        .route(
+            "/v1/messages",
+            post(publish_message::publish_message).get(list_messages::list_messages),
+        )
+        .route("/v1/messages/batch", post(publish_batch::publish_batch))
+        .route("/v1/messages/lookup", post(lookup::lookup))
         .route("/v1/messages/{id}", get(get_message::get_message))
+        .route("/v1/messages/{id}/payload", get(get_payload::get_payload))
+        .route(
+            "/v1/exchanges/{exchange}/messages",
+            post(publish_raw::publish_raw),
+        )
+        .route("/v1/stats", get(stats::stats))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.yaml", get(openapi::document))

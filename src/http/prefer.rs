@@ -66,6 +66,14 @@ impl Preferences {
         Self { body: None, ..self }
     }
 
+    /// The same without `wait`, for endpoints that do not honour it.
+    pub(super) fn only_return(self) -> Self {
+        Self {
+            wait_seconds: None,
+            ..self
+        }
+    }
+
     /// Tells what was honoured.
     pub(super) fn tell(self, headers: &mut HeaderMap) {
         let mut applied = String::new();

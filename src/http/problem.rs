@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::parse::Faults;
 use crate::domain::Fault;
 
 /// The media type of every error answer.
@@ -22,8 +23,12 @@ pub enum Code {
     MalformedJson,
     /// The body ended early or broke off.
     IncompleteBody,
-    /// There is a query parameter that this endpoint does not know.
+    /// A query parameter is not known, repeated or faulty; each is named.
     InvalidQuery,
+    /// The cursor is none that a list has given.
+    InvalidCursor,
+    /// There is no key, or it is nobody's.
+    Unauthorized,
     /// The `Host` is not one that this gateway answers to.
     HostNotAllowed,
     /// A browser sent it from another site.
@@ -36,12 +41,18 @@ pub enum Code {
     RequestTimeout,
     /// The message is older than the history that is kept.
     HistoryExpired,
+    /// The message is kept and its payload is not.
+    PayloadNotKept,
     /// The body is larger than allowed.
     BodyTooLarge,
+    /// There are more items in it than allowed.
+    TooManyItems,
     /// The body is of a type or encoding that is not taken here.
     UnsupportedMediaType,
-    /// Some fields are faulty; each is named.
+    /// Some fields of a message are faulty; each is named.
     InvalidMessage,
+    /// Something else in the request is faulty; each fault is named.
+    InvalidRequest,
     /// The budget for pending messages is used up.
     StoreFull,
     /// Too much is being received at the same time.
@@ -56,19 +67,24 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
+        Self::InvalidCursor,
+        Self::Unauthorized,
         Self::HostNotAllowed,
         Self::CrossSiteRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::HistoryExpired,
+        Self::PayloadNotKept,
         Self::BodyTooLarge,
+        Self::TooManyItems,
         Self::UnsupportedMediaType,
         Self::InvalidMessage,
+        Self::InvalidRequest,
         Self::StoreFull,
         Self::Overloaded,
         Self::StoreUnavailable,
@@ -83,15 +99,20 @@ impl Code {
             Self::MalformedJson => "malformed_json",
             Self::IncompleteBody => "incomplete_body",
             Self::InvalidQuery => "invalid_query",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::Unauthorized => "unauthorized",
             Self::HostNotAllowed => "host_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::HistoryExpired => "history_expired",
+            Self::PayloadNotKept => "payload_not_kept",
             Self::BodyTooLarge => "body_too_large",
+            Self::TooManyItems => "too_many_items",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidMessage => "invalid_message",
+            Self::InvalidRequest => "invalid_request",
             Self::StoreFull => "store_full",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
@@ -104,17 +125,19 @@ impl Code {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedJson | Self::IncompleteBody | Self::InvalidQuery => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::MalformedJson
+            | Self::IncompleteBody
+            | Self::InvalidQuery
+            | Self::InvalidCursor => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::HostNotAllowed | Self::CrossSiteRequest => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::HistoryExpired => StatusCode::GONE,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HistoryExpired | Self::PayloadNotKept => StatusCode::GONE,
+            Self::BodyTooLarge | Self::TooManyItems => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidMessage => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidMessage | Self::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,
             Self::StoreFull
             | Self::Overloaded
             | Self::StoreUnavailable
@@ -127,18 +150,23 @@ impl Code {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::MalformedJson => "The body is not a JSON object",
+            Self::MalformedJson => "The body is not the JSON that is expected",
             Self::IncompleteBody => "The body broke off",
-            Self::InvalidQuery => "Unknown query parameter",
+            Self::InvalidQuery => "The query has faulty parameters",
+            Self::InvalidCursor => "No list has given this cursor",
+            Self::Unauthorized => "A valid key is required",
             Self::HostNotAllowed => "Only loopback hosts are served",
             Self::CrossSiteRequest => "Requests from other sites are refused",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::HistoryExpired => "Older than the history that is kept",
+            Self::PayloadNotKept => "The payload is no longer kept",
             Self::BodyTooLarge => "The body is too large",
+            Self::TooManyItems => "Too many items in one request",
             Self::UnsupportedMediaType => "Unsupported media type or encoding",
             Self::InvalidMessage => "The message has faulty fields",
+            Self::InvalidRequest => "The request has faults",
             Self::StoreFull => "No room for more pending messages",
             Self::Overloaded => "Too much is being received at the same time",
             Self::StoreUnavailable => "The store does not answer",
@@ -186,10 +214,28 @@ impl Problem {
         }
     }
 
+    /// An error that names each of `faults`.
+    pub(super) fn faulty(code: Code, faults: Faults) -> Self {
+        let (errors, mut detail) = faults.into_parts();
+        if code == Code::InvalidMessage {
+            detail.push_str("; the message was not accepted");
+        }
+        Self {
+            errors,
+            ..Self::new(code, detail)
+        }
+    }
+
     /// The body as a JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let body = ProblemJson {
+        // Strings and numbers always have a JSON form, so this is never the empty fallback.
+        serde_json::to_vec(&self.told()).unwrap_or_default()
+    }
+
+    /// The body, to be written.
+    pub(super) fn told(&self) -> ProblemJson<'_> {
+        ProblemJson {
             kind: format!("/problems/{}", self.code.as_str()),
             title: self.code.title(),
             status: self.code.status().as_u16(),
@@ -197,9 +243,7 @@ impl Problem {
             code: self.code.as_str(),
             retryable: self.code.retryable(),
             errors: self.errors.iter().map(FaultJson::of).collect(),
-        };
-        // Strings and numbers always have a JSON form, so this is never the empty fallback.
-        serde_json::to_vec(&body).unwrap_or_default()
+        }
     }
 }
 
@@ -217,6 +261,14 @@ impl IntoResponse for Problem {
             let seconds = HeaderValue::from(seconds);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        if self.code == Code::Unauthorized {
+            let scheme = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        // For the access log.
+        response.extensions_mut().insert(self.code);
         response
     }
 }
@@ -239,7 +291,7 @@ pub(super) struct ProblemJson<'a> {
     code: &'a str,
     /// Whether the same request can succeed later.
     retryable: bool,
-    /// Every faulty field, for code `invalid_message`.
+    /// Every fault, for codes `invalid_message`, `invalid_request` and `invalid_query`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultJson<'a>>,
@@ -249,8 +301,9 @@ pub(super) struct ProblemJson<'a> {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Fault)]
 pub(super) struct FaultJson<'a> {
-    /// Where it stands in the request body (RFC 6901); empty for the request as a whole, as when a
-    /// header is faulty.
+    /// Where it stands in the request body (RFC 6901); for an item of a batch, in that item; for a raw
+    /// message, where it would stand in the JSON form. Empty for the request as a whole, as when a
+    /// header or a query parameter is not known.
     pointer: &'a str,
     /// What is wrong with it.
     detail: &'a str,

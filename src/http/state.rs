@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
 use crate::domain::{Draft, Message, Rules, topology};
-use crate::notify::Waiters;
+use crate::notify::{Rates, Waiters};
 use crate::relay::{AcceptError, Health, Progress, Relay};
 use crate::store::{ReadStore, Record};
 
@@ -17,10 +18,18 @@ use crate::store::{ReadStore, Record};
 pub type Accepting<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<Message>, AcceptError>> + Send + 'a>>;
 
+/// What accepting several will have come to, in their order.
+pub type AcceptingAll<'a> =
+    Pin<Box<dyn Future<Output = Vec<Result<Arc<Message>, AcceptError>>> + Send + 'a>>;
+
 /// What takes the messages over: the [`Relay`], or a model of it in tests.
 pub trait Backend: Send + Sync + 'static {
     /// Accepts a message that has passed the rules; done when it is safe in the store.
     fn accept(&self, draft: Draft) -> Accepting<'_>;
+
+    /// Accepts messages that have passed the rules, in their order and each on its own; done when all
+    /// that are accepted are safe in the store. The answers are in the order of `drafts`.
+    fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_>;
 
     /// How a message whose record says pending is getting on.
     fn progress(&self, record: &Record) -> Progress;
@@ -32,6 +41,10 @@ pub trait Backend: Send + Sync + 'static {
 impl Backend for Relay {
     fn accept(&self, draft: Draft) -> Accepting<'_> {
         Box::pin(Relay::accept(self, draft))
+    }
+
+    fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
+        Box::pin(Relay::accept_all(self, drafts))
     }
 
     fn progress(&self, record: &Record) -> Progress {
@@ -48,6 +61,10 @@ impl Backend for Relay {
 pub struct Settings {
     /// Serve this machine only, and no other site's pages in its browsers.
     pub loopback_only: bool,
+    /// The keys of callers; without any, everybody is the one caller without a name.
+    pub api_keys: ApiKeys,
+    /// Whoever comes without a key is that caller too, also where there are keys.
+    pub allow_anonymous: bool,
     /// Connections that are open at the same time; more wait to be accepted.
     pub connections_max: usize,
     /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
@@ -65,6 +82,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             loopback_only: true,
+            api_keys: ApiKeys::default(),
+            allow_anonymous: false,
             connections_max: 10_000,
             bodies_bytes_max: 256 << 20,
             header_read_seconds_max: 10,
@@ -82,6 +101,8 @@ pub struct Parts {
     pub store: Arc<dyn ReadStore>,
     /// Those who wait for a final status.
     pub waiters: Arc<Waiters>,
+    /// How many messages go through.
+    pub rates: Arc<Rates>,
     /// What a message must fulfil; its limits are also those of the requests.
     pub rules: Rules,
     /// How this room behaves.

@@ -1,33 +1,42 @@
-//! Looking a message up, now or once it is settled.
+//! Looking messages up, now or once they are settled.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::{Code, Problem};
 use super::state::{Parts, stopped};
-use crate::domain::MessageId;
-use crate::store::{Lookup, Record, StoreError};
+use crate::clock;
+use crate::domain::{Caller, MessageId};
+use crate::relay::Progress;
+use crate::store::{Lookup, ReadStore, Record, StoreError};
 
-/// What is kept of `id`. A store may have to read a disk, which no request but this one waits for.
-pub(super) async fn look_up(parts: &Parts, id: MessageId) -> Result<Box<Record>, Problem> {
+/// A commit that is under way ends sooner.
+const SETTLING_MAX: Duration = Duration::from_secs(1);
+
+/// What the store answers. It may have to read a disk, which no request but this one waits for.
+pub(super) async fn ask<T: Send + 'static>(
+    parts: &Parts,
+    question: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
     let store = Arc::clone(&parts.store);
-    let looked_up = tokio::task::spawn_blocking(move || store.get(id)).await;
-    let looked_up =
-        looked_up.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())));
-    match looked_up {
-        Ok(Lookup::Found(record)) => Ok(record),
-        Ok(Lookup::NotFound) => Err(not_found()),
-        Ok(Lookup::Expired) => Err(Problem::new(
-            Code::HistoryExpired,
-            "the history of this message is no longer kept",
-        )),
-        Err(error) => {
-            tracing::warn!(%error, "a message could not be looked up");
-            Err(Problem::new(
-                Code::StoreUnavailable,
-                "the message could not be looked up",
-            ))
-        }
+    let answer = tokio::task::spawn_blocking(move || question(&*store)).await;
+    let answer = answer.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())));
+    answer.map_err(|error| {
+        tracing::warn!(%error, "the store could not be asked");
+        Problem::new(Code::StoreUnavailable, "the store could not be asked")
+    })
+}
+
+/// What is kept of `id`. Somebody else's message is as unknown as one that never was.
+pub(super) async fn look_up(
+    parts: &Parts,
+    caller: &Caller,
+    id: MessageId,
+) -> Result<Box<Record>, Problem> {
+    match ask(parts, move |store| store.get(id)).await? {
+        Lookup::Found(record) if record.caller == *caller => Ok(record),
+        Lookup::Found(_) | Lookup::NotFound => Err(not_found()),
+        Lookup::Expired => Err(expired()),
     }
 }
 
@@ -35,12 +44,13 @@ pub(super) async fn look_up(parts: &Parts, id: MessageId) -> Result<Box<Record>,
 /// comes first.
 pub(super) async fn look_up_settled(
     parts: &Parts,
+    caller: &Caller,
     id: MessageId,
     wait: Duration,
 ) -> Result<Box<Record>, Problem> {
     // The order matters: a commit between the two is told to the waiter.
     let mut waiter = parts.waiters.register(id.row());
-    let mut record = look_up(parts, id).await?;
+    let mut record = look_up(parts, caller, id).await?;
     if record.outcome.is_some() || wait.is_zero() {
         return Ok(record);
     }
@@ -52,7 +62,63 @@ pub(super) async fn look_up_settled(
     Ok(record)
 }
 
+/// How each of `records` is getting on. One whose final status is being committed at this moment is told
+/// with it: what led there is no longer known elsewhere.
+pub(super) async fn follow(
+    parts: &Parts,
+    records: Vec<Record>,
+) -> Result<Vec<(Record, Progress)>, Problem> {
+    let mut followed: Vec<_> = records
+        .into_iter()
+        .map(|record| {
+            let progress = progress(parts, &record);
+            (record, progress)
+        })
+        .collect();
+    let mut settling: Vec<_> = (followed.iter_mut())
+        .filter(|(_, progress)| progress.settling)
+        .collect();
+    if settling.is_empty() {
+        return Ok(followed);
+    }
+    // The order matters here too.
+    let mut waiters: Vec<_> = (settling.iter())
+        .map(|(record, _)| parts.waiters.register(record.id.row()))
+        .collect();
+    let ids: Vec<_> = settling.iter().map(|(record, _)| record.id).collect();
+    let kept = ask(parts, move |store| store.get_many(&ids)).await?;
+    let end = clock::monotonic() + SETTLING_MAX;
+    for (((record, progress), waiter), kept) in settling.iter_mut().zip(&mut waiters).zip(kept) {
+        if let Lookup::Found(kept) = kept {
+            *record = *kept;
+        }
+        if record.outcome.is_none() {
+            let left = end.saturating_duration_since(clock::monotonic());
+            let told = tokio::time::timeout(left, waiter.settled()).await;
+            record.outcome = told.ok();
+        }
+        *progress = self::progress(parts, record);
+    }
+    Ok(followed)
+}
+
+/// How a message is getting on, if it has not ended.
+pub(super) fn progress(parts: &Parts, record: &Record) -> Progress {
+    match record.outcome {
+        None => parts.backend.progress(record),
+        Some(_) => Progress::default(),
+    }
+}
+
 /// Nobody knows this id.
 pub(super) fn not_found() -> Problem {
     Problem::new(Code::NotFound, "no message has this id")
+}
+
+/// Nobody knows any more.
+pub(super) fn expired() -> Problem {
+    Problem::new(
+        Code::HistoryExpired,
+        "the history of this message is no longer kept",
+    )
 }

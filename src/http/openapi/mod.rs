@@ -4,18 +4,34 @@
 //! of itself (the request, which is read by hand, and which errors an endpoint gives) stands in
 //! `request` and `responses`, and tests compare both with the code.
 
+mod answers;
+mod examples;
+mod parameters;
 mod request;
 mod responses;
 
 use axum::http::{HeaderName, header};
 use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
-pub(super) use request::{MessageRequest, PreferPublish, PreferWait};
-pub(super) use responses::{GetResponses, OperatingResponses, PublishResponses};
+pub(super) use parameters::{
+    IdPath, ListQuery, PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery,
+};
+pub(super) use request::{BatchRequest, LookupRequest, MessageRequest};
+pub(super) use responses::{
+    GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
+    PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
+};
 
+use super::list_messages::ListJson;
+use super::lookup::LookupJson;
 use super::message_json::{MessageJson, MinimalJson, ReasonJson};
 use super::problem::{FaultJson, ProblemJson};
-use super::{get_message, health, publish_message};
+use super::stats::StatsJson;
+use super::{
+    get_message, get_payload, health, list_messages, lookup, publish_batch, publish_message,
+    publish_raw, stats,
+};
 use crate::domain::Limits;
 
 /// The endpoints, in the order of the contract.
@@ -24,12 +40,29 @@ use crate::domain::Limits;
     info(title = "amqpost"),
     paths(
         publish_message::publish_message,
+        publish_raw::publish_raw,
+        publish_batch::publish_batch,
         get_message::get_message,
+        list_messages::list_messages,
+        lookup::lookup,
+        get_payload::get_payload,
+        stats::stats,
         health::alive,
         health::ready,
         document
     ),
-    components(schemas(MessageJson, MinimalJson, ReasonJson, ProblemJson, FaultJson)),
+    components(schemas(
+        MessageJson,
+        MinimalJson,
+        ReasonJson,
+        answers::BatchAnswer,
+        ListJson<'static>,
+        LookupJson<'static>,
+        StatsJson<'static>,
+        ProblemJson,
+        FaultJson,
+        request::HeaderValueSchema,
+    )),
     tags(
         (name = "publishing", description = "Handing messages over."),
         (name = "asking", description = "What became of them."),
@@ -47,6 +80,15 @@ pub fn yaml() -> Result<String, String> {
     // What the package does not say, the derived document would leave empty.
     document.info.license = None;
     document.info.description = Some(description(&Limits::default()));
+    // Keys are optional, since a gateway may have none.
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    if let Some(components) = &mut document.components {
+        components.add_security_scheme("bearer", bearer);
+    }
+    document.security = Some(vec![
+        SecurityRequirement::default(),
+        SecurityRequirement::new("bearer", [""; 0]),
+    ]);
     document.to_yaml().map_err(|error| error.to_string())
 }
 
@@ -56,6 +98,7 @@ pub fn yaml() -> Result<String, String> {
     path = "/openapi.yaml",
     operation_id = "openapi",
     tag = "operating",
+    security(()),
     responses(
         (status = 200, description = "OpenAPI in YAML.", content_type = "application/yaml", body = String),
         OperatingResponses
@@ -79,8 +122,11 @@ UUIDs.\n\n\
 message and did not return it; `returned`, that it could not route it; `failed`, that the gateway \
 has stopped trying. A final status is told only after it is stored. What was answered with an error \
 was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
+Where keys are configured, everything below `/v1` needs one (`Authorization: Bearer KEY`), and each \
+caller sees its own messages only: those of others are as unknown as if they had never been.\n\n\
 | limit | default |\n|---|---|\n\
 | body of a request | {body} MiB |\n\
+| messages of a batch | {items} |\n\
 | payload of a message | {payload} MiB |\n\
 | headers of a message, as AMQP encodes them | {headers} KiB |\n\
 | nesting of a JSON payload or of headers | {depth} levels |\n\
@@ -90,6 +136,7 @@ was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
 | settled messages that a store in memory keeps | {history} |\n\
 | settled messages, their bytes | {history_bytes} MiB |\n",
         body = mib(limits.body_bytes_max),
+        items = limits.batch_items_max,
         payload = mib(limits.payload_bytes_max),
         headers = kib(limits.headers_bytes_max),
         depth = limits.json_depth_max,

@@ -1,6 +1,8 @@
-//! What a caller sends, for the document. `parse` reads it by hand; a test compares the names.
+//! The bodies that a caller sends, for the document. `parse` reads it by hand; a test compares the names.
 
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A message. For every optional field, null means that it is absent.
 #[derive(ToSchema)]
@@ -10,13 +12,14 @@ use utoipa::{IntoParams, ToSchema};
     "payload": {"order": 42},
     "properties": {"headers": {"tenant": "a"}, "expiration": 60000}
 }))]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(in crate::http) struct MessageRequest {
     /// At most 255 bytes of UTF-8. Empty is the default exchange, `amq.default` its alias.
-    #[schema(default = "")]
+    #[schema(default = "", max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     exchange: Option<String>,
     /// At most 255 bytes of UTF-8.
-    #[schema(default = "")]
+    #[schema(default = "", max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     routing_key: Option<String>,
     /// Any JSON, null included. A string is sent as its UTF-8 bytes, any other value as its JSON text
     /// as written, without the white space between its tokens; `content_type` is then
@@ -35,85 +38,182 @@ pub(in crate::http) struct MessageRequest {
     mandatory: Option<bool>,
     /// At most 255 bytes. Messages with the same exchange and ordering key keep their order; without
     /// one, the routing key stands for it.
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     ordering_key: Option<String>,
     /// Not supported by this version yet: refused.
-    idempotency_key: Option<String>,
+    #[schema(schema_with = not_yet)]
+    idempotency_key: (),
     /// Not supported by this version yet: refused.
-    #[schema(format = DateTime)]
-    deliver_at: Option<String>,
+    #[schema(schema_with = not_yet)]
+    deliver_at: (),
     /// Not supported by this version yet: refused.
-    delay_ms: Option<u64>,
+    #[schema(schema_with = not_yet)]
+    delay_ms: (),
     /// Not supported by this version yet: refused.
-    give_up_after_ms: Option<u64>,
+    #[schema(schema_with = not_yet)]
+    give_up_after_ms: (),
     /// Not supported by this version yet: refused.
-    #[schema(format = "uri")]
-    callback_url: Option<String>,
+    #[schema(schema_with = not_yet)]
+    callback_url: (),
     /// Not supported by this version yet: refused.
-    group: Option<String>,
+    #[schema(schema_with = not_yet)]
+    group: (),
 }
 
 /// The AMQP basic properties by their standard names. Strings hold at most 255 bytes of UTF-8 and no
 /// control characters.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct PropertiesRequest {
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     content_type: Option<String>,
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     content_encoding: Option<String>,
     /// Names of at most 255 bytes, and any JSON values: integers must fit signed 64 bits, numbers
     /// with a fraction or an exponent are doubles, objects are field tables. Names that start with
     /// `x-amqpost-` are reserved. `CC` and `BCC` must be arrays of strings.
-    headers: Option<serde_json::Map<String, serde_json::Value>>,
+    #[schema(schema_with = headers)]
+    headers: (),
     /// 1 transient, 2 persistent.
     #[schema(minimum = 1, maximum = 2, default = 2)]
     delivery_mode: Option<u8>,
     #[schema(minimum = 0, maximum = 255)]
     priority: Option<u8>,
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     correlation_id: Option<String>,
     /// `amq.rabbitmq.reply-to` is refused.
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     reply_to: Option<String>,
     /// Whole milliseconds after which a queue drops the message: a number, or a string of digits.
-    #[schema(value_type = Option<Expiration>, inline)]
-    expiration: Option<Expiration>,
+    #[schema(schema_with = expiration)]
+    expiration: (),
     /// Without one, consumers see the message's id.
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     message_id: Option<String>,
     /// Seconds since the Unix epoch.
     timestamp: Option<u64>,
-    #[schema(rename = "type")]
+    #[schema(
+        rename = "type",
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     r#type: Option<String>,
     /// Must be the user that the gateway is connected to the broker as.
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     user_id: Option<String>,
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     app_id: Option<String>,
 }
 
-/// Whole milliseconds.
+/// Many messages.
 #[derive(ToSchema)]
-#[serde(untagged)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"messages": [
+    {"exchange": "log.exchange", "routing_key": "info.log.key", "payload": {"order": 42}},
+    {"exchange": "log.exchange", "routing_key": "info.log.key", "payload": "text"}
+]}))]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) enum Expiration {
-    /// As a number.
-    Number(u32),
-    /// In digits.
-    Digits(String),
+pub(in crate::http) struct BatchRequest {
+    /// Each stands alone: a faulty one is refused, the others are accepted in their order. At most as
+    /// many as `batch_items_max` says.
+    #[schema(min_items = 1, max_items = 10000)]
+    messages: Vec<MessageRequest>,
 }
 
-/// What a caller may prefer when publishing.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "only its description is used")]
-pub(in crate::http) struct PreferPublish {
-    /// `wait=N`: answer when the status is final, after at most N seconds (capped at the configured
-    /// limit). `return=minimal`: only id and status. `Preference-Applied` tells what was honoured.
-    #[param(rename = "Prefer", example = "wait=10, return=minimal", value_type = Option<String>)]
-    prefer: Option<String>,
+/// The messages that are asked about.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"ids": ["01a20357-fbd8-7000-b07a-2f1d812c8705"]}))]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(in crate::http) struct LookupRequest {
+    /// What is no UUID is an id that nobody knows.
+    #[schema(schema_with = ids)]
+    ids: Vec<String>,
 }
 
-/// What a caller may prefer when asking.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "only its description is used")]
-pub(in crate::http) struct PreferWait {
-    /// `wait=N`: answer when the status is final, after at most N seconds (capped at the configured
-    /// limit). `Preference-Applied` tells what was honoured.
-    #[param(rename = "Prefer", example = "wait=10", value_type = Option<String>)]
-    prefer: Option<String>,
+fn ids() -> RefOr<Schema> {
+    let id = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(63));
+    ArrayBuilder::new()
+        .items(id)
+        .min_items(Some(1))
+        .max_items(Some(1000))
+        .description(Some("What is no UUID is an id that nobody knows."))
+        .into()
+}
+
+/// A field that is specified and refused until it is built. Null is the same as its absence.
+fn not_yet() -> RefOr<Schema> {
+    let null = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null));
+    null.description(Some("Not supported by this version yet: refused."))
+        .into()
+}
+
+/// `properties.expiration`.
+fn expiration() -> RefOr<Schema> {
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(0))
+        .maximum(Some(u32::MAX));
+    let digits = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[0-3]?[0-9]{1,9}$"));
+    AnyOfBuilder::new()
+        .description(Some(
+            "Whole milliseconds after which a queue drops the message: a number, or a string of digits.",
+        ))
+        .item(number)
+        .item(digits)
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .into()
+}
+
+/// `properties.headers`.
+fn headers() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some(
+            "The message's own headers. Names have at most 255 bytes of UTF-8 and no control characters; \
+             those that start with `x-amqpost-` are reserved. `CC` and `BCC` must be arrays of strings.",
+        ))
+        .property_names(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(NAME))))
+        .additional_properties(Some(Ref::from_schema_name("HeaderValue")))
+        .into()
+}
+
+const NAME: &str = r"^(?!(x-amqpost-|CC$|BCC$))[^\x00-\x1f\x7f-\x9f]{0,63}$";
+
+/// The values that a header may have.
+pub(super) struct HeaderValueSchema;
+
+impl PartialSchema for HeaderValueSchema {
+    fn schema() -> RefOr<Schema> {
+        let plain = |kind| ObjectBuilder::new().schema_type(kind);
+        let integer = plain(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(i64::MIN))
+            .maximum(Some(i64::MAX));
+        let itself = || Ref::from_schema_name("HeaderValue");
+        AnyOfBuilder::new()
+            .description(Some(
+                "A value that AMQP can carry: integers fit signed 64 bits, numbers with a fraction or an \
+                 exponent are doubles, objects are field tables.",
+            ))
+            .item(plain(Type::String))
+            .item(plain(Type::Boolean))
+            .item(plain(Type::Null))
+            .item(integer)
+            .item(plain(Type::Number))
+            .item(ArrayBuilder::new().items(itself()))
+            .item(plain(Type::Object).additional_properties(Some(itself())))
+            .into()
+    }
+}
+
+impl ToSchema for HeaderValueSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "HeaderValue".into()
+    }
 }

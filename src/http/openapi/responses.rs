@@ -1,4 +1,4 @@
-//! What each endpoint answers, with examples that the code itself has made.
+//! What each endpoint answers.
 
 use std::collections::BTreeMap;
 
@@ -10,67 +10,139 @@ use utoipa::openapi::{
     Content, ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
 };
 
-use super::super::message_json::MessageJson;
 use super::super::problem::{Code, MEDIA_TYPE, Problem};
-use crate::domain::{Fault, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
-use crate::relay::Progress;
-use crate::store::{Record, Settlement};
+use super::super::stats;
+use super::examples;
+use crate::domain::{Fault, Status};
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any endpoint may answer before it looks at the request.
 const GUARD: [Code; 2] = [Code::HostNotAllowed, Code::CrossSiteRequest];
 
-/// The errors of `POST /v1/messages`.
-const PUBLISH_ERRORS: [Code; 11] = [
-    Code::MalformedJson,
+/// What any endpoint may answer that has to do with messages.
+const ANY: [Code; 2] = [Code::Unauthorized, Code::InvalidQuery];
+
+/// What any endpoint may answer that reads a body.
+const BODY: [Code; 4] = [
     Code::IncompleteBody,
-    Code::InvalidQuery,
     Code::RequestTimeout,
     Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::InvalidMessage,
-    Code::StoreFull,
     Code::Overloaded,
-    Code::Stopping,
-    Code::OutcomeUnknown,
 ];
 
-/// The errors of `GET /v1/messages/{id}`.
-const GET_ERRORS: [Code; 4] = [
-    Code::InvalidQuery,
-    Code::NotFound,
-    Code::HistoryExpired,
-    Code::StoreUnavailable,
-];
+/// Why nothing is accepted.
+const NOT_ACCEPTED: [Code; 3] = [Code::StoreFull, Code::Stopping, Code::OutcomeUnknown];
 
 /// What `POST /v1/messages` answers.
 pub(in crate::http) struct PublishResponses;
 
 impl IntoResponses for PublishResponses {
     fn responses() -> Responses {
-        let mut responses = errors(&PUBLISH_ERRORS);
-        responses.insert(
-            "202".to_owned(),
-            message(
-                "Accepted, and no final status yet. The message is safe in the store.",
-                &[("pending", None)],
-                Body::AsPreferred,
+        let own = [
+            Code::MalformedJson,
+            Code::UnsupportedMediaType,
+            Code::InvalidMessage,
+        ];
+        accepted(errors(&[&ANY, &BODY, &NOT_ACCEPTED, &own]))
+    }
+}
+
+/// What `POST /v1/exchanges/{exchange}/messages` answers.
+pub(in crate::http) struct PublishRawResponses;
+
+impl IntoResponses for PublishRawResponses {
+    fn responses() -> Responses {
+        accepted(errors(&[
+            &ANY,
+            &BODY,
+            &NOT_ACCEPTED,
+            &[Code::InvalidMessage],
+        ]))
+    }
+}
+
+fn accepted(mut responses: Responses) -> Responses {
+    responses.insert(
+        "202".to_owned(),
+        message(
+            "Accepted, and no final status yet. The message is safe in the store.",
+            &[("pending", None)],
+            Body::AsPreferred,
+        ),
+    );
+    responses.insert(
+        "200".to_owned(),
+        message(
+            "Accepted, and settled within the time that `Prefer: wait` gave.",
+            &[
+                ("confirmed", Some(Status::Confirmed)),
+                ("returned", Some(Status::Returned)),
+            ],
+            Body::AsPreferred,
+        ),
+    );
+    responses
+}
+
+/// What `POST /v1/messages/batch` answers.
+pub(in crate::http) struct PublishBatchResponses;
+
+impl IntoResponses for PublishBatchResponses {
+    fn responses() -> Responses {
+        let own = [
+            Code::MalformedJson,
+            Code::UnsupportedMediaType,
+            Code::TooManyItems,
+            Code::InvalidRequest,
+        ];
+        let mut responses = errors(&[&ANY, &BODY, &NOT_ACCEPTED, &own]);
+        let faulty = problem_example(Code::InvalidMessage);
+        let faulty: Vec<_> = faulty.iter().collect();
+        for (status, description, example) in [
+            (
+                "202",
+                "All are accepted, and safe in the store.",
+                examples::batch(&[]),
             ),
-        );
-        responses.insert(
-            "200".to_owned(),
-            message(
-                "Accepted, and settled within the time that `Prefer: wait` gave.",
-                &[
-                    ("confirmed", Some(Status::Confirmed)),
-                    ("returned", Some(Status::Returned)),
-                ],
-                Body::AsPreferred,
+            (
+                "207",
+                "Some are accepted and some refused.",
+                examples::batch(&faulty),
             ),
-        );
+        ] {
+            responses.insert(status.to_owned(), RefOr::T(batch(description, example)));
+        }
+        // All refused: the results; or the batch as a whole: a problem.
+        if let Some(RefOr::T(refused)) = responses.get_mut("422") {
+            let both = [faulty.clone(), faulty].concat();
+            let results = content("BatchAnswer")
+                .example(examples::batch(&both))
+                .build();
+            refused.description = format!(
+                "All messages are refused; or, as a problem: {}",
+                refused.description
+            );
+            refused
+                .content
+                .insert("application/json".to_owned(), RefOr::T(results));
+        }
         responses
     }
+}
+
+fn batch(description: &str, example: Option<Value>) -> Response {
+    let results = content("BatchAnswer").example(example).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", results)
+        .header(
+            "Preference-Applied",
+            header("What of `Prefer` was honoured.", Type::String),
+        )
+        .header("Vary", header("`Prefer`", Type::String))
+        .header("Cache-Control", header("`no-store`", Type::String))
+        .build()
 }
 
 /// What `GET /v1/messages/{id}` answers.
@@ -78,7 +150,13 @@ pub(in crate::http) struct GetResponses;
 
 impl IntoResponses for GetResponses {
     fn responses() -> Responses {
-        let mut responses = errors(&GET_ERRORS);
+        let own = [
+            Code::NotFound,
+            Code::HistoryExpired,
+            Code::InvalidRequest,
+            Code::StoreUnavailable,
+        ];
+        let mut responses = errors(&[&ANY, &own]);
         responses.insert(
             "200".to_owned(),
             message(
@@ -92,6 +170,89 @@ impl IntoResponses for GetResponses {
                 Body::Whole,
             ),
         );
+        responses
+    }
+}
+
+/// What `GET /v1/messages` answers.
+pub(in crate::http) struct ListResponses;
+
+impl IntoResponses for ListResponses {
+    fn responses() -> Responses {
+        let own = [
+            Code::InvalidCursor,
+            Code::InvalidRequest,
+            Code::StoreUnavailable,
+        ];
+        let mut responses = errors(&[&ANY, &own]);
+        let page = told("A page of the list.", "MessageList", examples::list());
+        responses.insert("200".to_owned(), page);
+        responses
+    }
+}
+
+/// What `POST /v1/messages/lookup` answers.
+pub(in crate::http) struct LookupResponses;
+
+impl IntoResponses for LookupResponses {
+    fn responses() -> Responses {
+        let own = [
+            Code::MalformedJson,
+            Code::UnsupportedMediaType,
+            Code::TooManyItems,
+            Code::InvalidRequest,
+            Code::StoreUnavailable,
+        ];
+        let mut responses = errors(&[&ANY, &BODY, &own]);
+        let found = told("What is known of them.", "LookupAnswer", examples::lookup());
+        responses.insert("200".to_owned(), found);
+        responses
+    }
+}
+
+/// What `GET /v1/messages/{id}/payload` answers.
+pub(in crate::http) struct PayloadResponses;
+
+impl IntoResponses for PayloadResponses {
+    fn responses() -> Responses {
+        let own = [
+            Code::NotFound,
+            Code::HistoryExpired,
+            Code::PayloadNotKept,
+            Code::InvalidRequest,
+            Code::StoreUnavailable,
+        ];
+        let mut responses = errors(&[&ANY, &own]);
+        let bytes = ContentBuilder::new().build();
+        let mut payload = ResponseBuilder::new()
+            .description("The bytes, as an attachment that browsers run nothing of.")
+            .content("*/*", bytes);
+        for (name, words) in [
+            ("Amqpost-Content-Type", "The property, if there is one."),
+            ("Amqpost-Content-Encoding", "The property, if there is one."),
+            (
+                "Content-Disposition",
+                "`attachment`, with the id as the name of a file.",
+            ),
+            ("X-Content-Type-Options", "`nosniff`"),
+            ("Content-Security-Policy", "`sandbox; default-src 'none'`"),
+            ("Cache-Control", "`no-store`"),
+        ] {
+            payload = payload.header(name, header(words, Type::String));
+        }
+        responses.insert("200".to_owned(), RefOr::T(payload.build()));
+        responses
+    }
+}
+
+/// What `GET /v1/stats` answers.
+pub(in crate::http) struct StatsResponses;
+
+impl IntoResponses for StatsResponses {
+    fn responses() -> Responses {
+        let mut responses = errors(&[&ANY, &[Code::InvalidRequest, Code::StoreUnavailable]]);
+        let numbers = told("The numbers.", "Stats", stats::example());
+        responses.insert("200".to_owned(), numbers);
         responses
     }
 }
@@ -112,9 +273,9 @@ enum Body {
     Whole,
 }
 
-fn errors(codes: &[Code]) -> Responses {
+fn errors(codes: &[&[Code]]) -> Responses {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for &code in GUARD.iter().chain(codes) {
+    for &code in GUARD.iter().chain(codes.iter().copied().flatten()) {
         by_status
             .entry(code.status().as_u16())
             .or_default()
@@ -132,18 +293,16 @@ fn error(codes: &[Code]) -> RefOr<Response> {
         .map(|code| format!("`{}`", code.as_str()))
         .collect();
     let examples = codes.iter().map(|&code| {
-        let mut problem = Problem::new(code, code.title());
-        if code == Code::InvalidMessage {
-            let detail = "must be a whole number from 0 to 255";
-            problem.errors = vec![Fault::new("/properties/priority", detail)];
-        }
-        let value: Option<Value> = serde_json::from_slice(&problem.to_json()).ok();
-        (code.as_str(), ExampleBuilder::new().value(value))
+        let example = ExampleBuilder::new().value(problem_example(code));
+        (code.as_str(), example)
     });
     let content = content("Problem").examples_from_iter(examples).build();
     let mut response = ResponseBuilder::new()
         .description(format!("Code {}.", words.join(", ")))
         .content(MEDIA_TYPE, content);
+    if codes.contains(&Code::Unauthorized) {
+        response = response.header("WWW-Authenticate", header("`Bearer`", Type::String));
+    }
     if codes
         .iter()
         .any(|code| code.retry_after_seconds().is_some())
@@ -156,10 +315,37 @@ fn error(codes: &[Code]) -> RefOr<Response> {
     RefOr::T(response.build())
 }
 
+fn problem_example(code: Code) -> Option<Value> {
+    let mut problem = Problem::new(code, code.title());
+    problem.errors = match code {
+        Code::InvalidMessage => vec![Fault::new(
+            "/properties/priority",
+            "must be a whole number from 0 to 255",
+        )],
+        Code::InvalidRequest => vec![Fault::new("", "the header amqp-priority is not known here")],
+        Code::InvalidQuery => vec![Fault::new("", "the query parameter x is not known here")],
+        _ => Vec::new(),
+    };
+    serde_json::from_slice(&problem.to_json()).ok()
+}
+
+/// JSON of this schema.
+fn told(description: &str, schema: &str, example: Option<Value>) -> RefOr<Response> {
+    let json = content(schema).example(example).build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/json", json)
+        .header("Cache-Control", header("`no-store`", Type::String));
+    RefOr::T(response.build())
+}
+
 fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -> RefOr<Response> {
-    let examples = examples
-        .iter()
-        .map(|(name, status)| (*name, ExampleBuilder::new().value(example(*status))));
+    let examples = examples.iter().map(|(name, status)| {
+        (
+            *name,
+            ExampleBuilder::new().value(examples::message(*status)),
+        )
+    });
     let schema = match body {
         Body::Whole => content("Message"),
         Body::AsPreferred => ContentBuilder::new().schema(Some(
@@ -198,52 +384,4 @@ fn header(description: &str, kind: Type) -> Header {
         .schema(Some(ObjectBuilder::new().schema_type(kind).build()))
         .description(Some(description))
         .build()
-}
-
-/// A message with this status, as the gateway itself would tell it.
-fn example(status: Option<Status>) -> Option<Value> {
-    let accepted_at = WallTime::from_unix_ms(1_795_341_600_123);
-    let row = RowId::from_stored(accepted_at.unix_ms() << 12);
-    let id = MessageId::from_parts(row, 0x2a5f_0c11_9d3e_7b64);
-    let record = Record {
-        id,
-        caller: crate::domain::Caller::default(),
-        exchange: "log.exchange".into(),
-        routing_key: "info.log.key".into(),
-        ordering_key: None,
-        mandatory: true,
-        message_id: None,
-        size_bytes: 12,
-        accepted_at,
-        replays: 0,
-        doubt: None,
-        outcome: status.map(|status| Settlement {
-            id,
-            status,
-            reason: reason(status),
-            attempts: 1,
-            duplicate_possible: false,
-            revision: 2,
-            settled_at: accepted_at.plus_ms(8),
-        }),
-    };
-    serde_json::to_value(MessageJson::of_record(&record, &Progress::default())).ok()
-}
-
-fn reason(status: Status) -> Option<Reason> {
-    match status {
-        Status::Pending | Status::Confirmed => None,
-        Status::Returned => Some(Reason::told(
-            ReasonCode::NoRoute,
-            312,
-            "NO_ROUTE",
-            "no queue is bound to the exchange with this routing key",
-        )),
-        Status::Failed => Some(Reason::told(
-            ReasonCode::ExchangeNotFound,
-            404,
-            "NOT_FOUND - no exchange 'log.exchange' in vhost '/'",
-            "the exchange does not exist",
-        )),
-    }
 }

@@ -9,13 +9,29 @@ const FAULTS_MAX: usize = 100;
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// Faulty fields in the order of their discovery, each named once.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Faults {
     list: Vec<Fault>,
+    max: usize,
     more: bool,
 }
 
+impl Default for Faults {
+    fn default() -> Self {
+        Self::at_most(FAULTS_MAX)
+    }
+}
+
 impl Faults {
+    /// Lists `max` faults and only remembers that there are more.
+    pub(crate) fn at_most(max: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            max: max.min(FAULTS_MAX),
+            more: false,
+        }
+    }
+
     /// Adds a fault, unless the field has one already. The empty pointer, which stands for the
     /// request as a whole, may have several.
     pub(crate) fn push(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
@@ -24,7 +40,7 @@ impl Faults {
 
     /// As [`Self::push`].
     pub(crate) fn add(&mut self, mut fault: Fault) {
-        if self.list.len() >= FAULTS_MAX {
+        if self.list.len() >= self.max {
             self.more = true;
             return;
         }
@@ -36,19 +52,22 @@ impl Faults {
         }
     }
 
+    /// How many are listed.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether nothing is wrong.
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && !self.more
     }
 
     /// The faults, and one sentence about how many there are.
     pub(crate) fn into_parts(self) -> (Vec<Fault>, String) {
         let detail = match (self.list.len(), self.more) {
-            (1, _) => "one fault; nothing was accepted".to_owned(),
-            (count, false) => format!("{count} faults; nothing was accepted"),
-            (count, true) => {
-                format!("the first {count} of more faults are listed; nothing was accepted")
-            }
+            (1, false) => "one fault".to_owned(),
+            (count, false) => format!("{count} faults"),
+            (count, true) => format!("the first {count} of more faults are listed"),
         };
         (self.list, detail)
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-/// The body is not one JSON object.
+/// The body is not the JSON that is expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) String);
 
@@ -58,12 +58,21 @@ impl Kind {
     }
 }
 
+/// Checks that `body` is UTF-8.
+pub(super) fn text(body: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(body)
+        .map_err(|error| Malformed(format!("not UTF-8 at byte {}", error.valid_up_to())))
+}
+
+/// Checks that `text` is one JSON value and nothing else.
+pub(super) fn value(text: &str) -> Result<&str, Malformed> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| Malformed(error.to_string()))?;
+    Ok(text.trim_ascii())
+}
+
 /// Checks that `body` is one JSON object and nothing else.
 pub(super) fn object(body: &[u8]) -> Result<&str, Malformed> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Malformed(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| Malformed(error.to_string()))?;
-    let text = text.trim_ascii();
+    let text = value(text(body)?)?;
     match Kind::of(text) {
         Kind::Object => Ok(text),
         other => Err(Malformed(format!(

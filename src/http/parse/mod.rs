@@ -1,20 +1,29 @@
-//! From the body of a request to a [`Draft`], with every fault named at once.
+//! From a request to [`Draft`]s, with every fault named at once.
 //!
 //! The grammar is checked first (400 when it is broken); then each field is read on its own, so one
 //! faulty field hides no other; then the domain's rules look at the result (422 for both).
 
+mod batch;
 mod faults;
 mod fields;
 mod headers;
+mod ids;
 pub(super) mod json;
 mod payload;
 pub(super) mod properties;
+pub(super) mod raw;
 
+use std::borrow::Cow;
+
+pub(super) use batch::{Batch, Form, batch};
 pub(super) use faults::Faults;
 pub(super) use fields::NOT_YET;
+pub(super) use ids::ids;
 pub(super) use json::Malformed;
+pub(super) use raw::{Raw, raw, refuse_headers};
 
-use crate::domain::{Draft, Rules};
+use super::problem::{Code, Problem};
+use crate::domain::{Caller, Draft, Rules};
 
 /// The alias of the default exchange in the `RabbitMQ` HTTP API.
 const DEFAULT_EXCHANGE_ALIAS: &str = "amq.default";
@@ -36,31 +45,66 @@ pub(super) const FIELDS: [&str; 13] = [
     "group",
 ];
 
-/// Why a body is not a message.
+/// Why a body is not what is expected.
 #[derive(Debug, PartialEq)]
 pub(super) enum Refusal {
-    /// It is not a JSON object.
+    /// It is not JSON, or not of that form.
     Malformed(Malformed),
     /// Its fields are faulty.
     Faulty(Faults),
+    /// It holds more items than this.
+    TooMany(usize),
+}
+
+impl Refusal {
+    /// The answer; `faulty` is the code for faulty fields.
+    pub(super) fn problem(self, faulty: Code) -> Problem {
+        match self {
+            Self::Malformed(Malformed(detail)) => Problem::new(Code::MalformedJson, detail),
+            Self::Faulty(faults) => Problem::faulty(faulty, faults),
+            Self::TooMany(max) => Problem::new(
+                Code::TooManyItems,
+                format!("at most {max} items are allowed in one request; nothing was done"),
+            ),
+        }
+    }
 }
 
 /// The message in `body`. `faults` are those that the request's headers have.
-pub(super) fn message(body: &[u8], rules: &Rules, mut faults: Faults) -> Result<Draft, Refusal> {
+pub(super) fn message(
+    body: &[u8],
+    caller: &Caller,
+    rules: &Rules,
+    mut faults: Faults,
+) -> Result<Draft, Refusal> {
     let raw = json::object(body).map_err(Refusal::Malformed)?;
-    let draft = draft(raw, rules, &mut faults);
+    let draft = draft(raw, caller, rules, &mut faults);
+    checked(draft, rules, faults).map_err(Refusal::Faulty)
+}
+
+/// `draft`, when neither the reading nor the rules have a fault to find.
+fn checked(draft: Draft, rules: &Rules, mut faults: Faults) -> Result<Draft, Faults> {
     for fault in rules.check(&draft) {
         faults.add(fault);
     }
     if faults.is_empty() {
         Ok(draft)
     } else {
-        Err(Refusal::Faulty(faults))
+        Err(faults)
     }
 }
 
+/// The name of an exchange, which has an alias when it is the default one.
+pub(super) fn exchange<'a>(name: impl Into<Cow<'a, str>>) -> Box<str> {
+    let name = name.into();
+    if name == DEFAULT_EXCHANGE_ALIAS {
+        return "".into();
+    }
+    name.into()
+}
+
 /// Reads what can be read; what is faulty has its default.
-fn draft(raw: &str, rules: &Rules, faults: &mut Faults) -> Draft {
+fn draft(raw: &str, caller: &Caller, rules: &Rules, faults: &mut Faults) -> Draft {
     let [
         exchange,
         routing_key,
@@ -72,6 +116,7 @@ fn draft(raw: &str, rules: &Rules, faults: &mut Faults) -> Draft {
         not_yet @ ..,
     ] = fields::read(raw, "", &FIELDS, faults);
     let exchange = fields::text(faults, "/exchange", exchange).unwrap_or_default();
+    let exchange = self::exchange(String::from(exchange));
     let routing_key = fields::text(faults, "/routing_key", routing_key).unwrap_or_default();
     let depth_max = rules.limits.json_depth_max;
     let payload = payload::read(faults, payload, payload_encoding, depth_max);
@@ -88,12 +133,8 @@ fn draft(raw: &str, rules: &Rules, faults: &mut Faults) -> Draft {
         fields::not_yet(faults, name, value);
     }
     Draft {
-        caller: crate::domain::Caller::default(),
-        exchange: if &*exchange == DEFAULT_EXCHANGE_ALIAS {
-            "".into()
-        } else {
-            exchange
-        },
+        caller: caller.clone(),
+        exchange,
         routing_key,
         mandatory,
         ordering_key,

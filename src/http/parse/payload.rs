@@ -76,9 +76,8 @@ fn encoding(faults: &mut Faults, raw: Option<&str>) -> Option<Encoding> {
 
 fn from_text(raw: &str) -> Result<Payload, String> {
     let text = json::decode(raw).map_err(|_| json::LONE_SURROGATE.to_owned())?;
-    let bytes = Bytes::from(text.into_owned());
     Ok(Payload {
-        bytes,
+        bytes: exact(text.into_owned().into_bytes()),
         is_json: false,
     })
 }
@@ -88,17 +87,21 @@ fn from_base64(raw: &str) -> Result<Payload, String> {
     let text = json::decode(raw).map_err(|_| broken())?;
     let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| broken())?;
     Ok(Payload {
-        bytes: bytes.into(),
+        bytes: exact(bytes),
         is_json: false,
     })
 }
 
 fn from_json(raw: &str, depth_max: usize) -> Result<Payload, String> {
-    let bytes = compact(raw, depth_max)?.into();
     Ok(Payload {
-        bytes,
+        bytes: exact(compact(raw, depth_max)?),
         is_json: true,
     })
+}
+
+/// Without room to grow, which would be kept for as long as the message is.
+fn exact(bytes: Vec<u8>) -> Bytes {
+    bytes.into_boxed_slice().into()
 }
 
 /// `raw` without the white space between its tokens, which stay as they are.

@@ -9,7 +9,12 @@ fn rules() -> Rules {
 }
 
 fn read(body: &str) -> Result<Draft, Refusal> {
-    message(body.as_bytes(), &rules(), Faults::default())
+    message(
+        body.as_bytes(),
+        &Caller::default(),
+        &rules(),
+        Faults::default(),
+    )
 }
 
 /// The size is counted here while reading and by the domain afterwards; both must agree.

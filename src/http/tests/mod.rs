@@ -1,10 +1,15 @@
 //! The whole room through its router, with a model of the relay behind it.
 
 mod asking;
+mod batches;
 mod faulty;
 mod guarding;
+mod keys;
+mod lists;
 mod model;
+mod payloads;
 mod publishing;
 mod random;
+mod raw;
 mod refusing;
 mod wire;

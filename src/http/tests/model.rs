@@ -11,11 +11,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{Accepting, Backend, Gateway, Parts, Settings, router};
+use super::super::{Accepting, AcceptingAll, ApiKeys, Backend, Gateway, Parts, Settings, router};
 use crate::domain::{
-    Draft, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules, Status, WallTime,
+    Caller, Draft, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules, Status,
+    WallTime,
 };
-use crate::notify::Waiters;
+use crate::notify::{Rates, Waiters};
 use crate::relay::{AcceptError, BrokerHealth, Health, Progress};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
@@ -63,33 +64,52 @@ impl Model {
         assert_eq!(accepted.len(), 1);
         Arc::clone(&accepted[0])
     }
+
+    /// Payloads in the order of acceptance.
+    pub(super) fn payloads(&self) -> Vec<String> {
+        let text =
+            |message: &Arc<Message>| String::from_utf8_lossy(&message.draft.payload).into_owned();
+        self.accepted.lock().iter().map(text).collect()
+    }
+
+    /// Accepts a message, unless the test or its routing key wants it otherwise.
+    fn take(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
+        assert_ne!(&*draft.routing_key, "panic", "as the test wants it");
+        if let Some(error) = self.refuses.lock().clone() {
+            return Err(error);
+        }
+        match &*draft.routing_key {
+            "full" => return Err(AcceptError::Full),
+            "unknown" => return Err(AcceptError::OutcomeUnknown),
+            _ => {}
+        }
+        let now = WallTime::from_unix_ms(1_795_341_600_123);
+        let message = Arc::new(Message {
+            id: self.minter.lock().mint(now, 7),
+            accepted_at: now,
+            draft,
+        });
+        let accepted = [Accepted {
+            message: Arc::clone(&message),
+            partition: 0,
+        }];
+        let batch = Batch {
+            accepted: &accepted,
+            ..Batch::default()
+        };
+        self.store.lock().commit(&batch).expect("commit");
+        self.accepted.lock().push(Arc::clone(&message));
+        Ok(message)
+    }
 }
 
 impl Backend for Model {
     fn accept(&self, draft: Draft) -> Accepting<'_> {
-        Box::pin(async move {
-            assert_ne!(&*draft.routing_key, "panic", "as the test wants it");
-            if let Some(error) = self.refuses.lock().clone() {
-                return Err(error);
-            }
-            let now = WallTime::from_unix_ms(1_795_341_600_123);
-            let message = Arc::new(Message {
-                id: self.minter.lock().mint(now, 7),
-                accepted_at: now,
-                draft,
-            });
-            let accepted = [Accepted {
-                message: Arc::clone(&message),
-                partition: 0,
-            }];
-            let batch = Batch {
-                accepted: &accepted,
-                ..Batch::default()
-            };
-            self.store.lock().commit(&batch).expect("commit");
-            self.accepted.lock().push(Arc::clone(&message));
-            Ok(message)
-        })
+        Box::pin(async move { self.take(draft) })
+    }
+
+    fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
+        Box::pin(async move { drafts.into_iter().map(|draft| self.take(draft)).collect() })
     }
 
     fn progress(&self, _: &Record) -> Progress {
@@ -109,6 +129,13 @@ impl Backend for Model {
         }
     }
 }
+
+/// The header of one caller.
+pub(super) const ALICE: &str = "Bearer key-of-alice-0123456789";
+/// The header of another.
+pub(super) const BOB: &str = "Bearer key-of-bob-0123456789";
+/// The same with the key that comes next.
+pub(super) const BOB_NEW: &str = "Bearer key-of-bob-9876543210";
 
 /// A gateway under test.
 pub(super) struct Rig {
@@ -177,6 +204,23 @@ impl Rig {
         Self::over(store, reader, limits, settings)
     }
 
+    /// With keys of `alice`, which is [`ALICE`], and of `bob`, which are [`BOB`] and [`BOB_NEW`].
+    pub(super) fn with_keys(allow_anonymous: bool) -> Self {
+        let mut api_keys = ApiKeys::default();
+        for (name, key) in [("alice", ALICE), ("bob", BOB), ("bob", BOB_NEW)] {
+            let key = key.strip_prefix("Bearer ").expect("a key");
+            let caller = Caller::named(name).expect("a name");
+            api_keys.add(caller, key).expect("a good key");
+        }
+        let settings = Settings {
+            loopback_only: false,
+            api_keys,
+            allow_anonymous,
+            ..Settings::default()
+        };
+        Self::with(Limits::default(), settings)
+    }
+
     /// With something else than the store to ask.
     pub(super) fn over(
         store: MemoryStore,
@@ -198,6 +242,7 @@ impl Rig {
             backend: Arc::clone(&model) as Arc<dyn Backend>,
             store: reader,
             waiters: Arc::clone(&model.waiters),
+            rates: Arc::new(Rates::of([Caller::default()])),
             rules: Rules {
                 limits,
                 broker_user: Some("guest".into()),
@@ -232,9 +277,25 @@ impl Rig {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::post("/v1/messages")
-            .header("host", "localhost")
-            .header("content-type", "application/json");
+        let json = [("content-type", "application/json")];
+        self.post("/v1/messages", &[&json[..], headers].concat(), body)
+            .await
+    }
+
+    /// Posts JSON.
+    pub(super) async fn post_json(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.post(path, &[("content-type", "application/json")], body)
+            .await
+    }
+
+    /// Posts anything.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::post(path).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -211,9 +211,13 @@ async fn other_paths_and_other_methods_are_problems_too() {
         assert_refused(&rig, &answer, 404, "not_found", path);
     }
     for (method, path, allowed) in [
-        (Method::GET, "/v1/messages", "POST"),
+        (Method::PUT, "/v1/messages", "POST,GET,HEAD"),
         (Method::DELETE, "/v1/messages/x", "GET,HEAD"),
-        (Method::POST, "/v1/messages/batch", "GET,HEAD"),
+        (Method::GET, "/v1/messages/batch", "POST"),
+        (Method::GET, "/v1/messages/lookup", "POST"),
+        (Method::POST, "/v1/messages/x/payload", "GET,HEAD"),
+        (Method::GET, "/v1/exchanges/x/messages", "POST"),
+        (Method::POST, "/v1/stats", "GET,HEAD"),
         (Method::OPTIONS, "/healthz", "GET,HEAD"),
     ] {
         let request = Request::builder()

@@ -1,0 +1,195 @@
+//! Which messages a list is about, from its query.
+
+use crate::domain::{Caller, ReasonCode, Status, WallTime};
+use crate::store::Filter;
+
+use super::parse::{self, Faults};
+use super::problem::Problem;
+use super::query;
+
+/// Messages of one page at most.
+pub(super) const PAGE_MAX: usize = 1000;
+
+/// Messages of one page unless the query says otherwise.
+pub(super) const PAGE_DEFAULT: usize = 100;
+
+/// The query parameters, which the document of the API is compared with.
+pub(super) const PARAMETERS: [&str; 10] = [
+    "status",
+    "reason",
+    "exchange",
+    "routing_key",
+    "since",
+    "until",
+    "limit",
+    "cursor",
+    "group",
+    "idempotency_key",
+];
+
+/// The query of a list.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    pub(super) filter: Filter,
+    pub(super) limit: Option<usize>,
+    pub(super) cursor: Option<String>,
+}
+
+/// What of `caller`'s is asked for.
+pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem> {
+    let mut faults = Faults::default();
+    let values = query::read(query, &PARAMETERS, &mut faults);
+    let [
+        status,
+        reason,
+        exchange,
+        routing_key,
+        since,
+        until,
+        limit,
+        cursor,
+        group,
+        idempotency_key,
+    ] = values.each_ref().map(Option::as_deref);
+    query::not_yet(&mut faults, "group", group);
+    query::not_yet(&mut faults, "idempotency_key", idempotency_key);
+    let mut wrong = |name: &str, words: &str| {
+        faults.push("", format!("the query parameter {name} must be {words}"));
+    };
+    let status = status.and_then(|word| {
+        let status = self::status(word);
+        if status.is_none() {
+            wrong("status", "pending, confirmed, returned or failed");
+        }
+        status
+    });
+    let reason = reason.and_then(|word| {
+        let code = ReasonCode::ALL
+            .into_iter()
+            .find(|code| code.as_str() == word);
+        if code.is_none() {
+            wrong("reason", "the code of a reason");
+        }
+        code
+    });
+    let mut time = |name: &str, text: Option<&str>| {
+        let time = text.map(self::time);
+        if time == Some(None) {
+            wrong(
+                name,
+                "a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z",
+            );
+        }
+        time.flatten()
+    };
+    let (since, until) = (time("since", since), time("until", until));
+    let limit = limit.and_then(|text| {
+        let limit = text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=PAGE_MAX).contains(limit));
+        if limit.is_none() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            wrong("limit", "a whole number from 1 to 1000");
+        }
+        limit
+    });
+    query::refuse(faults)?;
+    Ok(Asked {
+        filter: Filter {
+            caller: Some(caller),
+            status,
+            reason,
+            exchange: exchange.map(parse::exchange),
+            routing_key: routing_key.map(Into::into),
+            since,
+            until,
+        },
+        limit,
+        cursor: cursor.map(Into::into),
+    })
+}
+
+fn status(word: &str) -> Option<Status> {
+    [
+        Status::Pending,
+        Status::Confirmed,
+        Status::Returned,
+        Status::Failed,
+    ]
+    .into_iter()
+    .find(|status| status.as_str() == word)
+}
+
+/// The first millisecond that is not before `text`: messages are kept by the millisecond. Times before
+/// 1970 are before every message.
+fn time(text: &str) -> Option<WallTime> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    let ms = time
+        .as_nanosecond()
+        .max(0)
+        .cast_unsigned()
+        .div_ceil(1_000_000);
+    u64::try_from(ms).ok().map(WallTime::from_unix_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem::Code;
+
+    fn asked(query: &str) -> Result<Asked, Problem> {
+        read(Some(query), Caller::default())
+    }
+
+    #[test]
+    fn every_filter_is_read() {
+        let query = "status=returned&reason=no_route&exchange=amq.default&routing_key=a%20b&limit=1000\
+                     &since=2026-11-22T10:00:00.1230001Z&until=2026-11-22T11%3A00%3A00%2B01:00&cursor=x";
+        let asked = asked(query).expect("a query");
+        let expected = Filter {
+            caller: Some(Caller::default()),
+            status: Some(Status::Returned),
+            reason: Some(ReasonCode::NoRoute),
+            exchange: Some("".into()),
+            routing_key: Some("a b".into()),
+            since: Some(WallTime::from_unix_ms(1_795_341_600_124)),
+            until: Some(WallTime::from_unix_ms(1_795_341_600_000)),
+        };
+        assert_eq!(asked.filter, expected);
+        assert_eq!(
+            (asked.limit, asked.cursor.as_deref()),
+            (Some(1000), Some("x"))
+        );
+        let nothing = read(None, Caller::default()).expect("a query");
+        assert_eq!((nothing.filter.status, nothing.limit), (None, None));
+        assert_eq!(nothing.filter.caller, Some(Caller::default()));
+    }
+
+    #[test]
+    fn every_faulty_parameter_is_told() {
+        let problem = asked(
+            "status=done&reason=x&since=yesterday&until=&limit=0&group=g&idempotency_key=k&offset=1",
+        )
+        .expect_err("faults");
+        assert_eq!(problem.code, Code::InvalidQuery);
+        let told: Vec<_> = problem.errors.iter().map(|fault| &*fault.detail).collect();
+        for name in PARAMETERS.iter().chain(&["offset"]) {
+            let is_faulty = !["exchange", "routing_key", "cursor"].contains(name);
+            let is_told = told
+                .iter()
+                .any(|words| words.contains(&format!("parameter {name} ")));
+            assert_eq!(is_told, is_faulty, "{name}: {told:?}");
+        }
+        for limit in ["1001", "-1", "+1", "1.0", "", "x"] {
+            assert!(asked(&format!("limit={limit}")).is_err(), "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_time_before_all_messages_is_no_fault() {
+        assert_eq!(
+            time("1969-12-31T23:59:59Z"),
+            Some(WallTime::from_unix_ms(0))
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! Examples that the code itself has made.
+
+use serde_json::{Value, json};
+
+use super::super::message_json::MessageJson;
+use crate::domain::{Caller, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
+use crate::relay::Progress;
+use crate::store::{Record, Settlement};
+
+/// The id in all examples.
+fn id() -> MessageId {
+    let row = RowId::from_stored(accepted_at().unix_ms() << 12);
+    MessageId::from_parts(row, 0x2a5f_0c11_9d3e_7b64)
+}
+
+fn accepted_at() -> WallTime {
+    WallTime::from_unix_ms(1_795_341_600_123)
+}
+
+/// A message with this status, as the gateway itself would tell it.
+pub(super) fn message(status: Option<Status>) -> Option<Value> {
+    let (id, accepted_at) = (id(), accepted_at());
+    let record = Record {
+        id,
+        caller: Caller::default(),
+        exchange: "log.exchange".into(),
+        routing_key: "info.log.key".into(),
+        ordering_key: None,
+        mandatory: true,
+        message_id: None,
+        size_bytes: 12,
+        accepted_at,
+        replays: 0,
+        doubt: None,
+        outcome: status.map(|status| Settlement {
+            id,
+            status,
+            reason: reason(status),
+            attempts: 1,
+            duplicate_possible: false,
+            revision: 2,
+            settled_at: accepted_at.plus_ms(8),
+        }),
+    };
+    serde_json::to_value(MessageJson::of_record(&record, &Progress::default())).ok()
+}
+
+fn reason(status: Status) -> Option<Reason> {
+    match status {
+        Status::Pending | Status::Confirmed => None,
+        Status::Returned => Some(Reason::told(
+            ReasonCode::NoRoute,
+            312,
+            "NO_ROUTE",
+            "no queue is bound to the exchange with this routing key",
+        )),
+        Status::Failed => Some(Reason::told(
+            ReasonCode::ExchangeNotFound,
+            404,
+            "NOT_FOUND - no exchange 'log.exchange' in vhost '/'",
+            "the exchange does not exist",
+        )),
+    }
+}
+
+/// A page of a list.
+pub(super) fn list() -> Option<Value> {
+    let messages = [message(None), message(Some(Status::Returned))];
+    Some(json!({"messages": messages, "next_cursor": "AQGiA1f72AAA"}))
+}
+
+/// What many ids were told.
+pub(super) fn lookup() -> Option<Value> {
+    let unknown = "01a20357-0000-7000-8000-000000000000";
+    Some(json!({"messages": [message(Some(Status::Confirmed))], "not_found": [unknown]}))
+}
+
+/// What became of a batch of two, of which `refused` were.
+pub(super) fn batch(refused: &[&Value]) -> Option<Value> {
+    let error = |(index, problem): (usize, &&Value)| json!({"index": index, "error": problem});
+    let mut results: Vec<_> = refused.iter().enumerate().map(error).collect();
+    let accepted = 2 - results.len();
+    for index in results.len()..2 {
+        results.push(json!({"index": index, "id": id().to_string(), "status": "pending"}));
+    }
+    Some(json!({"accepted": accepted, "rejected": 2 - accepted, "results": results}))
+}
