@@ -38,7 +38,7 @@ const READ_AT_ONCE_BYTES_MAX: usize = 256 << 10;
     params(openapi::PreferReturn),
     request_body(content(
         (inline(openapi::BatchRequest) = "application/json"),
-        (String = "application/x-ndjson", example = json!("{\"payload\":1}\n{\"payload\":2}\n"))
+        (inline(openapi::BatchLines) = "application/x-ndjson")
     )),
     responses(openapi::PublishBatchResponses)
 )]

@@ -23,7 +23,7 @@ use crate::domain::Caller;
     tag = "publishing",
     params(openapi::RawPath, openapi::RawQuery, openapi::RawHeaders, openapi::PreferPublish),
     request_body(
-        content = Vec<u8>,
+        content = Option<Vec<u8>>,
         content_type = "application/octet-stream",
         description = "The payload; any content type is taken."
     ),

@@ -20,7 +20,7 @@ use crate::store::{ReadStore, Tally};
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Older samples are dropped.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Messages a second, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::support::broker_node::shared_broker_url;
 use super::support::gateway::Gateway;
-use super::support::queues::{Kind, Place};
+use super::support::queues::{Arrived, Kind, Place};
 use super::{accepted_ids, all_final, gateway, post};
 
 /// What was sent: the id, whether a queue wants it, and the bytes.
@@ -49,7 +49,7 @@ async fn raws(gateway: Arc<Gateway>, place: Arc<Place>) -> Sent {
     let mut sent = Sent::new();
     for number in 0..25 {
         // All bytes, and none at all.
-        let payload: Vec<u8> = (0..number * 20).map(|byte| (byte % 256) as u8).collect();
+        let payload: Vec<u8> = (0..=255).cycle().take(number * 20).collect();
         let key = routing_key(&place, number).replace(' ', "%20");
         let path = format!(
             "/v1/exchanges/{}/messages?routing_key={key}",
@@ -171,7 +171,7 @@ async fn the_items_of_a_batch_arrive_in_its_order() {
         assert_eq!(gateway.wait_final(id).await.message_status(), "confirmed");
     }
     let order: Vec<_> = (place.take_all().await.iter())
-        .filter_map(|one| one.amqpost_id())
+        .filter_map(Arrived::amqpost_id)
         .collect();
     assert!(
         order == ids,

@@ -64,24 +64,24 @@ fn reason(status: Status) -> Option<Reason> {
 }
 
 /// A page of a list.
-pub(super) fn list() -> Option<Value> {
+pub(super) fn list() -> Value {
     let messages = [message(None), message(Some(Status::Returned))];
-    Some(json!({"messages": messages, "next_cursor": "AQGiA1f72AAA"}))
+    json!({"messages": messages, "next_cursor": "AQGiA1f72AAA"})
 }
 
 /// What many ids were told.
-pub(super) fn lookup() -> Option<Value> {
+pub(super) fn lookup() -> Value {
     let unknown = "01a20357-0000-7000-8000-000000000000";
-    Some(json!({"messages": [message(Some(Status::Confirmed))], "not_found": [unknown]}))
+    json!({"messages": [message(Some(Status::Confirmed))], "not_found": [unknown]})
 }
 
 /// What became of a batch of two, of which `refused` were.
-pub(super) fn batch(refused: &[&Value]) -> Option<Value> {
+pub(super) fn batch(refused: &[&Value]) -> Value {
     let error = |(index, problem): (usize, &&Value)| json!({"index": index, "error": problem});
     let mut results: Vec<_> = refused.iter().enumerate().map(error).collect();
     let accepted = 2 - results.len();
     for index in results.len()..2 {
         results.push(json!({"index": index, "id": id().to_string(), "status": "pending"}));
     }
-    Some(json!({"accepted": accepted, "rejected": 2 - accepted, "results": results}))
+    json!({"accepted": accepted, "rejected": 2 - accepted, "results": results})
 }

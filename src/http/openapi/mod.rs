@@ -12,12 +12,14 @@ mod responses;
 
 use axum::http::{HeaderName, header};
 use utoipa::OpenApi;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{RefOr, Schema};
 
 pub(super) use parameters::{
     IdPath, ListQuery, PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery,
 };
-pub(super) use request::{BatchRequest, LookupRequest, MessageRequest};
+pub(super) use request::{BatchLines, BatchRequest, LookupRequest, MessageRequest};
 pub(super) use responses::{
     GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
     PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
@@ -80,6 +82,7 @@ pub fn yaml() -> Result<String, String> {
     // What the package does not say, the derived document would leave empty.
     document.info.license = None;
     document.info.description = Some(description(&Limits::default()));
+    forbid_null(&mut document);
     // Keys are optional, since a gateway may have none.
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     if let Some(components) = &mut document.components {
@@ -92,6 +95,30 @@ pub fn yaml() -> Result<String, String> {
     document.to_yaml().map_err(|error| error.to_string())
 }
 
+/// A parameter is there or not: null, which the types of optional ones suggest, cannot be sent. And whole
+/// numbers are limited by what is said of each, not by a format.
+fn forbid_null(document: &mut utoipa::openapi::OpenApi) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.post]);
+    for parameter in operations
+        .flatten()
+        .flat_map(|one| one.parameters.iter_mut().flatten())
+    {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+            && let SchemaType::Array(types) = &mut object.schema_type
+        {
+            if types.contains(&Type::Integer) {
+                object.format = None;
+            }
+            types.retain(|one| *one != Type::Null);
+            if let [only] = &types[..] {
+                object.schema_type = SchemaType::Type(only.clone());
+            }
+        }
+    }
+}
+
 /// This document
 #[utoipa::path(
     get,
@@ -100,7 +127,7 @@ pub fn yaml() -> Result<String, String> {
     tag = "operating",
     security(()),
     responses(
-        (status = 200, description = "OpenAPI in YAML.", content_type = "application/yaml", body = String),
+        (status = 200, description = "OpenAPI in YAML.", content_type = "application/yaml", body = Object),
         OperatingResponses
     )
 )]

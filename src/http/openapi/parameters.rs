@@ -2,6 +2,8 @@
 
 use utoipa::IntoParams;
 
+use super::request::{milliseconds, timestamp};
+
 /// What a caller may prefer when publishing.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -81,39 +83,39 @@ pub(in crate::http) struct RawQuery {
 #[expect(dead_code, reason = "only its description is used")]
 pub(in crate::http) struct RawHeaders {
     /// Without one, consumers see the message's id.
-    #[param(rename = "Amqp-Message-Id", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_message_id: Option<String>,
+    #[param(rename = "Amqp-Message-Id", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    message_id: Option<String>,
     /// Application correlation identifier.
-    #[param(rename = "Amqp-Correlation-Id", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_correlation_id: Option<String>,
+    #[param(rename = "Amqp-Correlation-Id", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    correlation_id: Option<String>,
     /// `amq.rabbitmq.reply-to` is refused.
-    #[param(rename = "Amqp-Reply-To", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_reply_to: Option<String>,
+    #[param(rename = "Amqp-Reply-To", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    reply_to: Option<String>,
     /// Whole milliseconds after which a queue drops the message.
-    #[param(rename = "Amqp-Expiration", value_type = Option<u32>)]
-    amqp_expiration: Option<u32>,
+    #[param(rename = "Amqp-Expiration", schema_with = milliseconds)]
+    expiration: Option<u32>,
     /// 0 to 255.
     #[param(rename = "Amqp-Priority", value_type = Option<u8>, minimum = 0, maximum = 255)]
-    amqp_priority: Option<u8>,
+    priority: Option<u8>,
     /// The name of the message's type.
-    #[param(rename = "Amqp-Type", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_type: Option<String>,
+    #[param(rename = "Amqp-Type", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    kind: Option<String>,
     /// The application.
-    #[param(rename = "Amqp-App-Id", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_app_id: Option<String>,
+    #[param(rename = "Amqp-App-Id", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    app_id: Option<String>,
     /// Must be the user that the gateway is connected to the broker as.
-    #[param(rename = "Amqp-User-Id", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_user_id: Option<String>,
+    #[param(rename = "Amqp-User-Id", value_type = Option<String>, max_length = 255, pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    user_id: Option<String>,
     /// Seconds since the Unix epoch.
-    #[param(rename = "Amqp-Timestamp", value_type = Option<u64>, minimum = 0)]
-    amqp_timestamp: Option<u64>,
+    #[param(rename = "Amqp-Timestamp", schema_with = timestamp)]
+    timestamp: Option<u64>,
     /// 1 transient, 2 persistent.
     #[param(rename = "Amqp-Delivery-Mode", value_type = Option<u8>, minimum = 1, maximum = 2, default = 2)]
-    amqp_delivery_mode: Option<u8>,
+    delivery_mode: Option<u8>,
     /// Any number of headers `Amqp-Header-<name>`: the message's own headers, as text. This stands for
     /// all of them.
-    #[param(rename = "Amqp-Header-Name", value_type = Option<String>, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
-    amqp_header_name: Option<String>,
+    #[param(rename = "Amqp-Header-Name", value_type = Option<String>,  pattern = "^([!-~]([ -~]*[!-~])?)?$")]
+    header_name: Option<String>,
 }
 
 /// What a list is about.

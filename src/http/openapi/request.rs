@@ -30,8 +30,8 @@ pub(in crate::http) struct MessageRequest {
     #[schema(default = "string", pattern = "^(string|base64|json)$")]
     payload_encoding: Option<String>,
     /// The AMQP basic properties.
-    #[schema(inline)]
-    properties: Option<PropertiesRequest>,
+    #[schema(schema_with = properties)]
+    properties: Option<()>,
     /// Whether the broker shall return the message when it cannot route it. With false it drops such
     /// a message and still confirms it. Delayed-message exchanges return every mandatory message.
     #[schema(default = true)]
@@ -42,22 +42,22 @@ pub(in crate::http) struct MessageRequest {
     ordering_key: Option<String>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    idempotency_key: (),
+    idempotency_key: Option<()>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    deliver_at: (),
+    deliver_at: Option<()>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    delay_ms: (),
+    delay_ms: Option<()>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    give_up_after_ms: (),
+    give_up_after_ms: Option<()>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    callback_url: (),
+    callback_url: Option<()>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
-    group: (),
+    group: Option<()>,
 }
 
 /// The AMQP basic properties by their standard names. Strings hold at most 255 bytes of UTF-8 and no
@@ -74,7 +74,7 @@ pub(super) struct PropertiesRequest {
     /// with a fraction or an exponent are doubles, objects are field tables. Names that start with
     /// `x-amqpost-` are reserved. `CC` and `BCC` must be arrays of strings.
     #[schema(schema_with = headers)]
-    headers: (),
+    headers: Option<()>,
     /// 1 transient, 2 persistent.
     #[schema(minimum = 1, maximum = 2, default = 2)]
     delivery_mode: Option<u8>,
@@ -87,12 +87,13 @@ pub(super) struct PropertiesRequest {
     reply_to: Option<String>,
     /// Whole milliseconds after which a queue drops the message: a number, or a string of digits.
     #[schema(schema_with = expiration)]
-    expiration: (),
+    expiration: Option<()>,
     /// Without one, consumers see the message's id.
     #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     message_id: Option<String>,
     /// Seconds since the Unix epoch.
-    timestamp: Option<u64>,
+    #[schema(schema_with = timestamp)]
+    timestamp: Option<()>,
     #[schema(
         rename = "type",
         max_length = 255,
@@ -121,6 +122,24 @@ pub(in crate::http) struct BatchRequest {
     messages: Vec<MessageRequest>,
 }
 
+/// A batch of one message a line.
+pub(in crate::http) struct BatchLines;
+
+impl PartialSchema for BatchLines {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(MessageRequest::schema())
+            .min_items(Some(1))
+            .max_items(Some(10_000))
+            .description(Some(
+                "One message a line, without commas or brackets around them.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for BatchLines {}
+
 /// The messages that are asked about.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -135,7 +154,7 @@ pub(in crate::http) struct LookupRequest {
 fn ids() -> RefOr<Schema> {
     let id = ObjectBuilder::new()
         .schema_type(Type::String)
-        .max_length(Some(63));
+        .max_length(Some(255));
     ArrayBuilder::new()
         .items(id)
         .min_items(Some(1))
@@ -151,12 +170,26 @@ fn not_yet() -> RefOr<Schema> {
         .into()
 }
 
-/// `properties.expiration`.
-fn expiration() -> RefOr<Schema> {
-    let number = ObjectBuilder::new()
+/// `properties`, where null is the same as nothing.
+fn properties() -> RefOr<Schema> {
+    let mut schema = PropertiesRequest::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.schema_type = SchemaType::from_iter([Type::Object, Type::Null]);
+    }
+    schema
+}
+
+/// As many as RabbitMQ takes.
+pub(super) fn milliseconds() -> RefOr<Schema> {
+    ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(0))
-        .maximum(Some(u32::MAX));
+        .maximum(Some(u32::MAX))
+        .into()
+}
+
+/// `properties.expiration`.
+fn expiration() -> RefOr<Schema> {
     let digits = ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some("^[0-3]?[0-9]{1,9}$"));
@@ -164,9 +197,19 @@ fn expiration() -> RefOr<Schema> {
         .description(Some(
             "Whole milliseconds after which a queue drops the message: a number, or a string of digits.",
         ))
-        .item(number)
+        .item(milliseconds())
         .item(digits)
         .item(ObjectBuilder::new().schema_type(Type::Null))
+        .into()
+}
+
+/// `properties.timestamp`: more than the usual formats for integers can say.
+pub(super) fn timestamp() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+        .description(Some("Seconds since the Unix epoch."))
+        .minimum(Some(0))
+        .maximum(Some(u64::MAX))
         .into()
 }
 
@@ -184,6 +227,7 @@ fn headers() -> RefOr<Schema> {
 }
 
 const NAME: &str = r"^(?!(x-amqpost-|CC$|BCC$))[^\x00-\x1f\x7f-\x9f]{0,63}$";
+const NESTED_NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]{0,63}$";
 
 /// The values that a header may have.
 pub(super) struct HeaderValueSchema;
@@ -196,6 +240,9 @@ impl PartialSchema for HeaderValueSchema {
             .minimum(Some(i64::MIN))
             .maximum(Some(i64::MAX));
         let itself = || Ref::from_schema_name("HeaderValue");
+        let table = plain(Type::Object)
+            .property_names(Some(plain(Type::String).pattern(Some(NESTED_NAME))))
+            .additional_properties(Some(itself()));
         AnyOfBuilder::new()
             .description(Some(
                 "A value that AMQP can carry: integers fit signed 64 bits, numbers with a fraction or an \
@@ -207,7 +254,7 @@ impl PartialSchema for HeaderValueSchema {
             .item(integer)
             .item(plain(Type::Number))
             .item(ArrayBuilder::new().items(itself()))
-            .item(plain(Type::Object).additional_properties(Some(itself())))
+            .item(table)
             .into()
     }
 }

@@ -117,7 +117,7 @@ impl IntoResponses for PublishBatchResponses {
         if let Some(RefOr::T(refused)) = responses.get_mut("422") {
             let both = [faulty.clone(), faulty].concat();
             let results = content("BatchAnswer")
-                .example(examples::batch(&both))
+                .example(Some(examples::batch(&both)))
                 .build();
             refused.description = format!(
                 "All messages are refused; or, as a problem: {}",
@@ -131,8 +131,8 @@ impl IntoResponses for PublishBatchResponses {
     }
 }
 
-fn batch(description: &str, example: Option<Value>) -> Response {
-    let results = content("BatchAnswer").example(example).build();
+fn batch(description: &str, example: Value) -> Response {
+    let results = content("BatchAnswer").example(Some(example)).build();
     ResponseBuilder::new()
         .description(description)
         .content("application/json", results)
@@ -185,7 +185,7 @@ impl IntoResponses for ListResponses {
             Code::StoreUnavailable,
         ];
         let mut responses = errors(&[&ANY, &own]);
-        let page = told("A page of the list.", "MessageList", examples::list());
+        let page = told("A page of the list.", "MessageList", Some(examples::list()));
         responses.insert("200".to_owned(), page);
         responses
     }
@@ -204,7 +204,11 @@ impl IntoResponses for LookupResponses {
             Code::StoreUnavailable,
         ];
         let mut responses = errors(&[&ANY, &BODY, &own]);
-        let found = told("What is known of them.", "LookupAnswer", examples::lookup());
+        let found = told(
+            "What is known of them.",
+            "LookupAnswer",
+            Some(examples::lookup()),
+        );
         responses.insert("200".to_owned(), found);
         responses
     }

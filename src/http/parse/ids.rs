@@ -12,7 +12,7 @@ use crate::domain::MessageId;
 pub(crate) const IDS_MAX: usize = 1000;
 
 /// Nothing longer is taken for an id, not even for one that nobody knows.
-const TEXT_BYTES_MAX: usize = 255;
+const TEXT_CHARACTERS_MAX: usize = 255;
 
 /// What was asked for, each once and in the order of the request.
 #[derive(Debug, Default, PartialEq)]
@@ -65,12 +65,14 @@ fn items(raw: &str, faults: &mut Faults) -> Result<Ids, Refusal> {
         };
         match text.parse::<MessageId>() {
             Ok(id) if seen.insert(id) => ids.known_form.push(id),
-            Ok(_) => {}
-            Err(_) if text.len() > TEXT_BYTES_MAX => {
-                faults.push(at, format!("is longer than {TEXT_BYTES_MAX} bytes"));
+            Err(_) if text.chars().count() > TEXT_CHARACTERS_MAX => {
+                faults.push(
+                    at,
+                    format!("is longer than {TEXT_CHARACTERS_MAX} characters"),
+                );
             }
             Err(_) if seen_texts.insert(text.clone()) => ids.unknown_form.push(text),
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
     if count == 0 {

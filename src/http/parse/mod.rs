@@ -57,11 +57,11 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The answer; `faulty` is the code for faulty fields.
-    pub(super) fn problem(self, faulty: Code) -> Problem {
+    /// The answer, with this code for faulty fields.
+    pub(super) fn problem(self, code: Code) -> Problem {
         match self {
             Self::Malformed(Malformed(detail)) => Problem::new(Code::MalformedJson, detail),
-            Self::Faulty(faults) => Problem::faulty(faulty, faults),
+            Self::Faulty(faults) => Problem::faulty(code, faults),
             Self::TooMany(max) => Problem::new(
                 Code::TooManyItems,
                 format!("at most {max} items are allowed in one request; nothing was done"),
