@@ -22,6 +22,7 @@ async fn walk(gateway: &Gateway, query: &str) -> Vec<String> {
                 .iter()
                 .filter_map(|one| one["id"].as_str().map(str::to_owned)),
         );
+        assert!(ids.len() < 10_000, "the list does not end");
         match page.json["next_cursor"].as_str() {
             Some(next) => path = format!("/v1/messages?{query}&cursor={next}"),
             None => return ids,

@@ -171,6 +171,7 @@ async fn lists_and_numbers_are_the_callers_own() {
                 .json();
             let ids = page["messages"].as_array().expect("messages").iter();
             listed.extend(ids.filter_map(|one| one["id"].as_str().map(str::to_owned)));
+            assert!(listed.len() <= all.len(), "the list does not end");
             match &page["next_cursor"] {
                 Value::String(next) => cursor = format!("&cursor={next}"),
                 _ => break,
