@@ -1,67 +1,34 @@
 //! kill -9 at random moments under load: whatever was answered with 202 is there afterwards.
 //!
-//! A few rounds always, 50 with `AMQPOST_TEST_FULL=1`. The moments come from a seed that is printed.
+//! Callers publish singly, raw and in batches. A few rounds always, 50 with `AMQPOST_TEST_FULL=1`. The moments come from a seed that is printed.
 
 #![expect(
     clippy::print_stderr,
     reason = "a failing round is repeated by its seed"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::support::broker_node::shared_broker_url;
 use super::support::callers::gateway;
 use super::support::gateway::Gateway;
+use super::support::mixed::{BATCH_MESSAGES_MAX, Caller, Sent};
 use super::support::queues::{Arrived, Kind, Place};
 use super::support::{process, wait};
 
 const CALLERS: usize = 8;
 
-/// A message that was answered with 202.
-struct Accepted {
-    id: String,
-    routing_key: String,
-    routable: bool,
-}
-
-/// Posts until the gateway is gone; every third message has nowhere to go.
-async fn call(gateway: Arc<Gateway>, place: Arc<Place>, caller: usize) -> Vec<Accepted> {
+/// Publishes by every way until the gateway is gone.
+async fn call(gateway: Arc<Gateway>, place: Arc<Place>, mut caller: Caller) -> (Caller, Vec<Sent>) {
     let mut accepted = Vec::new();
-    for number in 0.. {
-        let routable = number % 3 != 0;
-        let routing_key = format!("{}.{caller}", if routable { "key" } else { "nowhere" });
-        let message = json!({
-            "exchange": place.exchange, "routing_key": routing_key, "payload": number.to_string(),
-        });
-        let headers = [
-            ("content-type", "application/json"),
-            ("prefer", "return=minimal"),
-        ];
-        let posted = gateway
-            .try_request(
-                reqwest::Method::POST,
-                "/v1/messages",
-                &headers,
-                message.to_string(),
-            )
-            .await;
-        match posted {
-            Ok(answer) if answer.status == 202 => {
-                accepted.push(Accepted {
-                    id: answer.id(),
-                    routing_key,
-                    routable,
-                });
-            }
-            _ => break,
-        }
+    while let Some(sent) = caller.publish(&gateway, &place).await {
+        accepted.extend(sent);
     }
-    accepted
+    (caller, accepted)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,58 +45,75 @@ async fn whatever_was_answered_with_202_survives_kill_9_at_any_moment() {
         place.bind(&format!("key.{caller}")).await;
     }
     let mut gateway = gateway(&shared_broker_url(), &[]).await;
-    let mut all: Vec<Accepted> = Vec::new();
+    let mut all: Vec<Sent> = Vec::new();
+    let mut callers: Vec<_> = (0..CALLERS).map(Caller::new).collect();
     for round in 0..rounds {
         let shared = Arc::new(gateway);
-        let mut callers = JoinSet::new();
-        for caller in 0..CALLERS {
-            callers.spawn(call(Arc::clone(&shared), Arc::clone(&place), caller));
+        let mut calling = JoinSet::new();
+        for caller in callers.drain(..) {
+            calling.spawn(call(Arc::clone(&shared), Arc::clone(&place), caller));
         }
         let moment = seed.rotate_left(7 * round) % 400;
         tokio::time::sleep(Duration::from_millis(20 + moment)).await;
         process::signal("KILL", &shared.pid().to_string());
-        let accepted: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
+        let before = all.len();
+        for (caller, accepted) in calling.join_all().await {
+            callers.push(caller);
+            all.extend(accepted);
+        }
         assert!(
-            !accepted.is_empty(),
+            all.len() > before,
             "round {round}: nothing was accepted before the kill"
         );
-        all.extend(accepted);
         gateway = Arc::into_inner(shared).expect("the callers are done");
         gateway.restart().await;
     }
     nothing_is_pending(&gateway).await;
 
+    let arrived = place.take_all().await;
+    assert_first_copies_in_order(&arrived);
     let mut copies: HashMap<String, Vec<Arrived>> = HashMap::new();
-    for one in place.take_all().await {
+    for one in arrived {
         copies
             .entry(one.amqpost_id().expect("an id"))
             .or_default()
             .push(one);
     }
-    for accepted in &all {
-        let Accepted {
-            id,
-            routing_key,
-            routable,
-        } = accepted;
-        let last = gateway.get(id).await;
+    for sent in &all {
+        let last = gateway.get(&sent.id).await;
         let status = last.json["status"].as_str().unwrap_or_default();
-        assert_eq!(
-            status,
-            if *routable { "confirmed" } else { "returned" },
-            "{}",
-            last.text
-        );
-        let arrived = copies.remove(id).unwrap_or_default();
-        assert_eq!(!arrived.is_empty(), *routable, "{id} of {routing_key}");
+        let expected = if sent.is_routable() {
+            "confirmed"
+        } else {
+            "returned"
+        };
+        assert_eq!(status, expected, "{}", last.text);
+        let arrived = copies.remove(&sent.id).unwrap_or_default();
+        assert_eq!(!arrived.is_empty(), sent.is_routable(), "{sent:?}");
         if arrived.len() > 1 {
             assert_eq!(last.json["duplicate_possible"], true, "{}", last.text);
-            assert!(arrived[1..].iter().all(Arrived::duplicate_possible), "{id}");
+            let flagged = arrived[1..].iter().all(Arrived::duplicate_possible);
+            assert!(flagged, "{sent:?}");
         }
     }
     // What is left was committed, and its answer did not get out before the kill.
-    let unanswered_max = CALLERS * usize::try_from(rounds).expect("few rounds");
+    let requests = CALLERS * usize::try_from(rounds).expect("few rounds");
+    let unanswered_max = requests * BATCH_MESSAGES_MAX;
     assert!(copies.len() <= unanswered_max, "{} unknown", copies.len());
+}
+
+/// Of each routing key, what came first of every message is in the order in which it was sent.
+fn assert_first_copies_in_order(arrived: &[Arrived]) {
+    let mut seen = HashSet::new();
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for one in arrived {
+        if seen.insert(one.amqpost_id()) {
+            let payload = std::str::from_utf8(&one.payload).expect("digits");
+            let number = payload.parse().expect("a number");
+            let before = last.insert(&one.routing_key, number).unwrap_or(0);
+            assert!(before < number, "{before} before {number} of {one:?}");
+        }
+    }
 }
 
 async fn nothing_is_pending(gateway: &Gateway) {

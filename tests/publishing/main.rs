@@ -15,6 +15,7 @@ mod support;
 mod asking;
 mod consumers;
 mod missing;
+mod mixed;
 mod nacks;
 mod outcomes;
 

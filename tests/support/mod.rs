@@ -21,6 +21,7 @@ pub mod callers;
 pub mod cluster;
 pub mod gateway;
 pub mod load;
+pub mod mixed;
 pub mod process;
 pub mod queues;
 pub mod scripted_peer;
