@@ -17,7 +17,7 @@ use crate::relay::Progress;
 use crate::store::{Filter, PageSize, Record};
 
 /// Messages that are looked at for one page, so that a filter which matches little costs no more.
-const EXAMINED_MAX: usize = 10_000;
+const EXAMINED_MAX: usize = 2_000;
 
 /// A part of a list. It may be short or empty although there is more.
 #[derive(Serialize, ToSchema)]
