@@ -14,12 +14,7 @@ const BOB: (&str, &str) = ("authorization", "Bearer bobs-key-0123456789");
 
 #[tokio::test]
 async fn each_caller_sees_what_is_its_own() {
-    let gateway = gateway(&[
-        ("AMQPOST_API_KEYS", KEYS),
-        ("AMQPOST_STORE_URL", "memory:"),
-        ("AMQPOST_LOG_FILTER", "debug"),
-    ])
-    .await;
+    let gateway = gateway(&[("AMQPOST_API_KEYS", KEYS), ("AMQPOST_LOG_FILTER", "debug")]).await;
     let place = Place::declare(&shared_broker_url(), Kind::Classic).await;
     let message = json!({"exchange": place.exchange, "routing_key": "to nowhere", "payload": "x"});
     let refused = post(&gateway, "/v1/messages", &[], &message).await;

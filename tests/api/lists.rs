@@ -32,7 +32,7 @@ async fn walk(gateway: &Gateway, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_list_has_every_message_once_newest_first_also_while_more_come() {
-    let gateway = gateway(&[("AMQPOST_STORE_URL", "memory:")]).await;
+    let gateway = gateway(&[]).await;
     let place = Place::declare(&shared_broker_url(), Kind::Classic).await;
     let mut all = Vec::new();
     for key in [place.routing_key.as_str(), "to nowhere", "to nowhere"] {

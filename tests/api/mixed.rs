@@ -109,7 +109,7 @@ async fn batches(gateway: Arc<Gateway>, place: Arc<Place>, as_lines: bool) -> Se
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_of_every_way_ends_as_it_must_and_arrives_byte_for_byte() {
-    let gateway = gateway(&[("AMQPOST_STORE_URL", "memory:")]).await;
+    let gateway = gateway(&[]).await;
     let place = Arc::new(Place::declare(&shared_broker_url(), Kind::Quorum).await);
     let mut sending = JoinSet::new();
     sending.spawn(singles(gateway.clone(), place.clone()));
