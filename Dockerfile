@@ -1,10 +1,10 @@
 # docker build -t amqpost .
 # docker run -p 127.0.0.1:8080:8080 -v amqpost-data:/data \
 #     -e AMQPOST_BROKER_URL=amqp://user:password@broker:5672/%2f \
-#     -e AMQPOST_ALLOW_ANONYMOUS=true amqpost
+#     -e AMQPOST_API_KEYS=name:a-key-of-sixteen-or-more amqpost
 #
-# In a container the gateway listens on all addresses. There are no API keys yet, so it starts only
-# when AMQPOST_ALLOW_ANONYMOUS=true says that whoever reaches the port may publish.
+# In a container the gateway listens on all addresses, so it starts only with keys, or when
+# AMQPOST_ALLOW_ANONYMOUS=true says that whoever reaches the port may publish.
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
