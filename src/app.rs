@@ -252,6 +252,11 @@ fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running)
         "probation lane",
         probation.run(relay.probation_feed(), stop.watch()),
     );
+    for (number, feed) in (1..).zip(relay.quarantine_feeds()) {
+        let name = format!("quarantine lane {number}");
+        let lane = broker.lane_of_one(name.clone());
+        tasks.spawn(name, lane.run(feed, stop.watch()));
+    }
     tasks.spawn(
         "prober",
         relay.clone().probe(Arc::new(broker.probe()), stop.watch()),

@@ -46,6 +46,7 @@ impl Feed for MemoryFeed {
             into.push(Handover {
                 message: Arc::new(message),
                 duplicate_possible: false,
+                patience: None,
             });
         }
     }

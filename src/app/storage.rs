@@ -94,6 +94,7 @@ fn over(
         dispatch: dispatch::Settings {
             retry: config.retry.clone(),
             exchange_known: config.exchange_known,
+            stall_after: config.stall_after,
             memory,
         },
     };

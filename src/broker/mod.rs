@@ -13,7 +13,7 @@ pub mod rabbitmq;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -26,6 +26,9 @@ pub struct Handover {
     pub message: Arc<Message>,
     /// Whether consumers are told that they may have seen it before.
     pub duplicate_possible: bool,
+    /// The connection is given up when there was no answer for so long after the message was written.
+    /// Only for one that is alone on its connection.
+    pub patience: Option<Duration>,
 }
 
 /// How one hand-over ended.
@@ -91,6 +94,17 @@ pub trait Feed: Send + 'static {
 
     /// When to pull again although nobody called.
     fn deadline(&self) -> Option<Instant>;
+
+    /// Whether the connection is to be given up and another one made at once, since something in
+    /// flight gets no answer. Up to `slow_until` the socket took bytes only slowly.
+    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
+        false
+    }
+
+    /// When [`Feed::is_stalled`] may turn true.
+    fn stall_check(&self) -> Option<Instant> {
+        None
+    }
 
     /// Is notified when there may be something to pull.
     fn call(&self) -> Arc<Notify>;

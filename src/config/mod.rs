@@ -38,6 +38,9 @@ const FOR_SCRIPTS: [&str; 5] = [
 /// As many partitions as a store has.
 const LANES_LIMIT: usize = 16;
 
+/// Below this, a busy broker would be taken for a silent one.
+const STALL_AFTER_LEAST: Duration = Duration::from_millis(100);
+
 /// Below this, what is set aside for settlements would leave nothing for messages.
 const STORE_BYTES_LEAST: u64 = 64 << 20;
 
@@ -78,6 +81,8 @@ pub struct Config {
     pub retry: RetrySchedule,
     /// How long an exchange is taken to be there after it was seen.
     pub exchange_known: Duration,
+    /// How long a destination may be silent while something is in flight to it.
+    pub stall_after: Duration,
     /// How long connecting to the broker may take.
     pub connect_timeout: Duration,
     /// The interval of the heartbeats, in whole seconds.
@@ -171,6 +176,7 @@ impl Config {
             shutdown_grace: seconds(given.shutdown_grace_seconds, 20),
             retry: retry(given),
             exchange_known: seconds(given.exchange_known_seconds, 30),
+            stall_after: Duration::from_millis(given.stall_after_ms.unwrap_or(5000).into()),
             connect_timeout: seconds(given.connect_timeout_seconds, 10),
             heartbeat: seconds(given.heartbeat_seconds.map(u32::from), 10),
             http: settings(given, keys, allow_anonymous),
@@ -221,6 +227,9 @@ impl Config {
         ];
         for (name, _) in at_least_one.iter().filter(|(_, value)| *value == 0) {
             mistakes.push(format!("{name} must be at least 1"));
+        }
+        if self.stall_after < STALL_AFTER_LEAST {
+            mistakes.push("stall_after_ms must be at least 100".to_owned());
         }
         if self.lanes > LANES_LIMIT {
             mistakes.push(format!("lanes must be at most {LANES_LIMIT}"));

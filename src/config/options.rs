@@ -173,6 +173,9 @@ pub struct Options {
     /// Seconds that an exchange is taken to be there after it was seen [default: 30].
     #[arg(long, env = "AMQPOST_EXCHANGE_KNOWN_SECONDS", global = true)]
     pub(super) exchange_known_seconds: Option<u32>,
+    /// Milliseconds that a destination may be silent before it is set apart [default: 5000].
+    #[arg(long, env = "AMQPOST_STALL_AFTER_MS", global = true)]
+    pub(super) stall_after_ms: Option<u32>,
     /// Seconds that connecting to the broker may take [default: 10].
     #[arg(long, env = "AMQPOST_CONNECT_TIMEOUT_SECONDS", global = true)]
     pub(super) connect_timeout_seconds: Option<u32>,
@@ -263,6 +266,7 @@ impl Options {
             exchange_known_seconds: self
                 .exchange_known_seconds
                 .or(weaker.exchange_known_seconds),
+            stall_after_ms: self.stall_after_ms.or(weaker.stall_after_ms),
             connect_timeout_seconds: self
                 .connect_timeout_seconds
                 .or(weaker.connect_timeout_seconds),

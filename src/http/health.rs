@@ -60,6 +60,9 @@ pub(super) struct BrokerJson<'a> {
     lanes_up: usize,
     /// Those of the connected ones that the broker has blocked.
     lanes_blocked: usize,
+    /// Destinations (an exchange and a routing key each) that do not answer, as each lane counts
+    /// them. Their messages wait; others go on.
+    quarantined: usize,
     /// Why a lane is down or blocked.
     #[schema(required)]
     reason: Option<WhyJson<'a>>,
@@ -200,6 +203,7 @@ impl<'a> BrokerJson<'a> {
             lanes: broker.lanes,
             lanes_up: broker.lanes_up,
             lanes_blocked: broker.lanes_blocked,
+            quarantined: broker.quarantined,
             reason: broker.reason.as_ref().map(|reason| WhyJson {
                 code: reason.code.as_str(),
                 detail: &reason.detail,
@@ -231,6 +235,7 @@ mod tests {
                 lanes_up,
                 lanes_blocked,
                 lanes: 4,
+                quarantined: 1,
                 reason: None,
             })
         };

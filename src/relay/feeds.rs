@@ -34,7 +34,11 @@ impl Feed for LaneFeed {
         let questions = dispatch.has_questions();
         let at_gate = dispatch.waits_at_gate();
         let reading = dispatch.needs_reading();
+        let quarantined = dispatch.quarantined() > 0;
         drop(dispatch);
+        if quarantined {
+            self.lanes.ring_quarantine();
+        }
         if at_gate {
             self.journal.want_gate();
         }
@@ -64,6 +68,24 @@ impl Feed for LaneFeed {
 
     fn deadline(&self) -> Option<Instant> {
         self.desk().dispatch.lock().deadline()
+    }
+
+    fn is_stalled(&mut self, now: Instant, slow_until: Instant) -> bool {
+        let stall = self.desk().dispatch.lock().stalled(now, slow_until);
+        if let Some(stall) = &stall {
+            tracing::warn!(
+                lane = self.lane + 1,
+                exchange = %stall.exchange,
+                routing_key = %stall.routing_key,
+                silent = stall.silent,
+                "a destination does not answer; the others go on over a fresh connection"
+            );
+        }
+        stall.is_some()
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
+        self.desk().dispatch.lock().stall_check()
     }
 
     fn call(&self) -> Arc<Notify> {
@@ -131,7 +153,7 @@ impl Feed for ProbationFeed {
     }
 }
 
-fn ends(now: Instant, settled: &mut Vec<(Settlement, usize)>) -> Ends<'_> {
+pub(super) fn ends(now: Instant, settled: &mut Vec<(Settlement, usize)>) -> Ends<'_> {
     Ends {
         at: Moment {
             now,

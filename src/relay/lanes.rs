@@ -13,6 +13,9 @@ use crate::domain::order::OrderKey;
 use crate::domain::{Message, Reason, ReasonCode, RowId};
 use crate::store::{Accepted, Note, PartitionFacts};
 
+/// Destinations that are tried at the same time. Each takes a connection while it is tried.
+pub(super) const QUARANTINE_LANES: usize = 4;
+
 /// One lane's dispatch, and the bell of the task that works for it.
 pub(super) struct LaneDesk {
     pub(super) dispatch: Mutex<Dispatch>,
@@ -24,6 +27,8 @@ pub(super) struct Lanes {
     desks: Vec<LaneDesk>,
     /// Rings when some lane has suspects.
     pub(super) suspects: Arc<Notify>,
+    /// Ring when something has changed in the quarantine, one for each of its lanes.
+    pub(super) quarantine: [Arc<Notify>; QUARANTINE_LANES],
     /// Rings when some lane has questions about exchanges.
     pub(super) questions: Notify,
     /// Rings when some lane may want to read from the store.
@@ -57,6 +62,7 @@ impl Lanes {
         let lanes = Self {
             desks: (0..count.max(1)).map(desk).collect(),
             suspects: Arc::default(),
+            quarantine: Default::default(),
             questions: Notify::new(),
             backlog: Bell::default(),
         };
@@ -98,6 +104,13 @@ impl Lanes {
         }
     }
 
+    /// Something has changed in the quarantine.
+    pub(super) fn ring_quarantine(&self) {
+        for bell in &self.quarantine {
+            bell.notify_one();
+        }
+    }
+
     /// Whether some lane publishes.
     pub(super) fn any_up(&self) -> bool {
         self.desks.iter().any(|desk| desk.dispatch.lock().is_up())
@@ -121,12 +134,14 @@ impl Lanes {
             lanes_up: 0,
             lanes_blocked: 0,
             lanes: self.desks.len(),
+            quarantined: 0,
             reason: None,
         };
         for desk in &self.desks {
             let dispatch = desk.dispatch.lock();
             health.lanes_up += usize::from(dispatch.is_up());
             health.lanes_blocked += usize::from(dispatch.is_up() && dispatch.is_blocked());
+            health.quarantined += dispatch.quarantined();
             health.reason = health.reason.or_else(|| dispatch.trouble());
         }
         health

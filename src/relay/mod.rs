@@ -10,6 +10,7 @@ mod feeds;
 mod journal;
 mod lanes;
 mod prober;
+mod quarantine;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 pub use backlog_reader::BacklogReader;
 pub use feeds::{LaneFeed, ProbationFeed};
 pub use journal::Budget;
+pub use quarantine::QuarantineFeed;
 
 use crate::broker::Probe;
 use crate::domain::order::OrderKey;
@@ -71,6 +73,8 @@ pub struct BrokerHealth {
     pub lanes_blocked: usize,
     /// Lanes in all.
     pub lanes: usize,
+    /// Destinations that do not answer, as each lane counts them.
+    pub quarantined: usize,
     /// Why a lane is down or blocked, if any is.
     pub reason: Option<Reason>,
 }
@@ -244,6 +248,19 @@ impl Relay {
             lane: 0,
             settled: Vec::new(),
         }
+    }
+
+    /// What feeds the quarantine lanes.
+    #[must_use]
+    pub fn quarantine_feeds(&self) -> Vec<QuarantineFeed> {
+        let feed = |number| QuarantineFeed {
+            lanes: Arc::clone(&self.lanes),
+            journal: Arc::clone(&self.journal),
+            number,
+            lane: 0,
+            settled: Vec::new(),
+        };
+        (0..lanes::QUARANTINE_LANES).map(feed).collect()
     }
 
     /// Asks about exchanges until `stop` turns true.

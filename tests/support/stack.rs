@@ -24,6 +24,8 @@ pub struct Shape {
     pub window_messages: usize,
     /// The interval of the heartbeats.
     pub heartbeat: Duration,
+    /// How long a destination may be silent.
+    pub stall_after: Duration,
     /// What follows a nack.
     pub retry: RetrySchedule,
     /// Settled messages that are kept to be asked about.
@@ -36,6 +38,7 @@ impl Default for Shape {
             lanes: 4,
             window_messages: 1000,
             heartbeat: Duration::from_secs(10),
+            stall_after: Duration::from_secs(5),
             retry: RetrySchedule::default(),
             history_messages_max: usize::MAX,
         }
@@ -73,6 +76,7 @@ impl Stack {
             dispatch: dispatch::Settings {
                 retry: shape.retry.clone(),
                 exchange_known: Duration::from_secs(30),
+                stall_after: shape.stall_after,
                 memory: MemoryBudget {
                     messages_max: usize::MAX,
                     bytes_max: usize::MAX,
@@ -101,6 +105,11 @@ impl Stack {
             "probation",
             probation.run(relay.probation_feed(), stop.watch()),
         );
+        for (number, feed) in relay.quarantine_feeds().into_iter().enumerate() {
+            let name = format!("quarantine lane {number}");
+            let lane = broker.lane_of_one(name.clone());
+            lanes.spawn(name, lane.run(feed, stop.watch()));
+        }
         lanes.spawn(
             "prober",
             relay.clone().probe(Arc::new(broker.probe()), stop.watch()),

@@ -104,6 +104,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
         let mut progress = self.read(cx, now);
         self.connection.tick(now);
         self.report(now);
+        if self.feed.is_stalled(now, self.connection.slow_until()) {
+            self.connection.stalled();
+        }
         progress |= self.pull(now);
         progress |= self.write(cx, now);
         self.report(now);
@@ -217,6 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Feed> Turn<'_, S, F> {
             .deadline()
             .into_iter()
             .chain(feed)
+            .chain(self.feed.stall_check())
             .chain(unwanted)
             .min()
     }

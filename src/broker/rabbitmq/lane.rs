@@ -23,6 +23,9 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that lived so long was a good one, and the next pause is the first again.
 const GOOD_LIFE: Duration = Duration::from_secs(1);
 
+/// How long to sleep when nothing is due.
+const IDLE: Duration = Duration::from_hours(1);
+
 /// One broker of the list, and how to open a connection there.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -65,7 +68,7 @@ impl Lane {
             if until_wanted(&feed, &mut stop).await {
                 return;
             }
-            let mut refused = false;
+            let (mut refused, mut silence) = (false, false);
             for endpoint in self.shuffled() {
                 let began = clock::monotonic();
                 let (end, was_up) = self.attempt(endpoint, &mut feed, &mut stop).await;
@@ -75,6 +78,7 @@ impl Lane {
                 }
                 self.tell(&end, &mut last_told, was_up);
                 refused |= end.is_refusal();
+                silence = end.is_silence();
                 if was_up {
                     // What a message ended says nothing of the broker. It is not met there again in a
                     // loop, since it has few tries; and others wait behind it.
@@ -82,6 +86,10 @@ impl Lane {
                     pause = if good { PAUSE_MIN } else { pause };
                     break;
                 }
+            }
+            if silence {
+                pause = PAUSE_MIN;
+                continue;
             }
             let rest = if refused { REFUSED_PAUSE } else { pause };
             if sleep_or_stop(rest.mul_f64(0.5 + chance::fraction() / 2.0), &mut stop).await {
@@ -128,7 +136,10 @@ impl Lane {
     /// The same failure over and over is told once.
     fn tell(&self, end: &End, last_told: &mut String, was_up: bool) {
         let text = end.to_string();
-        if was_up || *last_told != text {
+        if end.is_silence() {
+            // Whoever waited for the answer tells of it.
+            tracing::debug!(lane = %self.name, reason = %text, "connects anew");
+        } else if was_up || *last_told != text {
             tracing::warn!(lane = %self.name, reason = %text, "not connected to the broker");
         } else {
             tracing::debug!(lane = %self.name, reason = %text, "still not connected to the broker");
@@ -141,8 +152,10 @@ impl Lane {
 async fn until_wanted<F: Feed>(feed: &F, stop: &mut watch::Receiver<bool>) -> bool {
     let call = feed.call();
     while !feed.wanted() {
+        let deadline = feed.deadline().unwrap_or_else(|| clock::monotonic() + IDLE);
         tokio::select! {
             () = call.notified() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
             _ = stop.wait_for(|stop| *stop) => return true,
         }
     }

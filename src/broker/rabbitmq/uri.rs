@@ -12,9 +12,6 @@ use super::protocol::{Credentials, Settings};
 use super::topology::Declarer;
 use super::transport::{self, Address};
 
-/// A broker that refuses a message closes at once; one that says nothing for so long will not.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How much one lane has in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -82,13 +79,13 @@ impl Broker {
         )
     }
 
-    /// A lane that has one message in flight at a time, and waits 5 s for each.
+    /// A lane that has one message in flight at a time, and waits for each as long as its patience
+    /// says.
     #[must_use]
     pub fn lane_of_one(&self, name: String) -> Lane {
         let mut endpoints = self.endpoints.clone();
         for endpoint in &mut endpoints {
             endpoint.settings.window_messages = 1;
-            endpoint.settings.answer_timeout = Some(ANSWER_TIMEOUT);
         }
         Lane::new(name, endpoints, self.connect_timeout, self.tls.clone())
     }
@@ -126,7 +123,6 @@ fn endpoint(
             .heartbeat
             .map_or(heartbeat, |seconds| Duration::from_secs(u64::from(seconds))),
         handshake_timeout: connect_timeout,
-        answer_timeout: None,
         window_messages: window.messages,
         window_bytes: window.bytes,
     };

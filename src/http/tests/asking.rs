@@ -239,7 +239,7 @@ async fn health_is_told() {
         (StatusCode::OK, json!({"status": "ok"}))
     );
     let broker = json!({
-        "state": "up", "lanes": 4, "lanes_up": 4, "lanes_blocked": 0, "reason": null,
+        "state": "up", "lanes": 4, "lanes_up": 4, "lanes_blocked": 0, "quarantined": 0, "reason": null,
     });
     let topology = json!({
         "state": "none", "exchanges": 0, "queues": 0, "bindings": 0, "detail": null,

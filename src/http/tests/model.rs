@@ -124,6 +124,7 @@ impl Backend for Model {
                 lanes_up: 4,
                 lanes_blocked: 0,
                 lanes: 4,
+                quarantined: 0,
                 reason: None,
             },
         }

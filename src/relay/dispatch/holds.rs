@@ -26,6 +26,15 @@ impl OrderHold {
     }
 }
 
+/// What a message waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeptBy {
+    /// Word of its exchange.
+    Exchange,
+    /// Earlier ones of its order key.
+    Order,
+}
+
 /// Everything that is held. Names come from callers, hence hash maps with a random seed.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -35,22 +44,20 @@ pub(super) struct Holds {
 
 impl Holds {
     /// Keeps the message if its exchange is held, or if an earlier one of its order key holds that.
-    pub(super) fn keep(&mut self, draft: &Draft, place: u64, row: RowId) -> bool {
+    pub(super) fn keep(&mut self, draft: &Draft, place: u64, row: RowId) -> Option<KeptBy> {
         if self.is_empty() {
-            return false;
+            return None;
         }
         if let Some(waiting) = self.exchanges.get_mut(&draft.exchange) {
             waiting.insert(place, row);
-            return true;
+            return Some(KeptBy::Exchange);
         }
-        let Some(hold) = self.order_mut(draft) else {
-            return false;
-        };
+        let hold = self.order_mut(draft)?;
         let waits = hold.first().is_some_and(|(first, _)| first < place);
-        if waits {
+        waits.then(|| {
             hold.waiting.insert(place, row);
-        }
-        waits
+            KeptBy::Order
+        })
     }
 
     /// Holds an exchange, with its first message.

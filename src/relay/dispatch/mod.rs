@@ -8,14 +8,17 @@
 //!   lost connection again in that order before newer ones (contract, section 2.5);
 //! - nothing is handed over while it is in flight, and every message ends in one settlement;
 //! - everything that must wait does so by one mechanism, a *held key* ([`holds`]): an exchange that is
-//!   being asked about, an order key with a suspect, an explicit ordering key after a nack. Other
-//!   keys pass;
-//! - a suspect leaves only through [`Dispatch::next_suspect`], alone.
+//!   being asked about, an order key with a suspect, an explicit ordering key after a nack, a
+//!   destination that does not answer ([`silence`]). Other keys pass;
+//! - a suspect leaves only through [`Dispatch::next_suspect`], alone; what waits for a destination
+//!   that does not answer, through [`Dispatch::next_probe`], alone, until it answers.
 
 mod backlog;
+mod destinations;
 mod holds;
 mod outcomes;
 mod progress;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -30,13 +33,18 @@ use crate::domain::{Event, Life, Message, Reason, RetrySchedule, RowId, WallTime
 use crate::store::Note;
 use backlog::Backlog;
 pub use backlog::{MemoryBudget, Reading};
-use holds::Holds;
+use destinations::{Destinations, Names};
+use holds::{Holds, KeptBy};
 pub use outcomes::Ends;
+pub use silence::Stall;
 
 /// Places looked at in one pull, so that a long row of held messages delays nobody.
 const LOOKED_AT_MAX: usize = 4096;
 /// A message that was alone so often when the broker failed is given up.
 const STRIKES_MAX: u8 = 3;
+/// Whatever the broker closes for, it closes for at once: a suspect that gets no answer in this time
+/// is none.
+const SUSPECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Exchanges that are remembered before those whose time is over are dropped.
 const KNOWN_EXCHANGES_MAX: usize = 4096;
 
@@ -47,6 +55,8 @@ pub struct Settings {
     pub retry: RetrySchedule,
     /// How long it is believed that an exchange exists after the broker last showed it.
     pub exchange_known: Duration,
+    /// How long a destination may be silent while something is in flight to it.
+    pub stall_after: Duration,
     /// How much of a lane may be in memory.
     pub memory: MemoryBudget,
 }
@@ -69,9 +79,21 @@ pub(super) enum Link {
     Up,
 }
 
+/// How a message gets to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// On its lane, with others.
+    Lane,
+    /// Alone, since the broker may close for it.
+    Probation,
+    /// Alone, since its destination does not answer.
+    Quarantine,
+}
+
 /// A message that has left the row of fresh ones.
 struct Entry {
     message: Arc<Message>,
+    names: Names,
     life: Life,
     /// Its place in the order, which it keeps.
     place: u64,
@@ -79,12 +101,24 @@ struct Entry {
     reason: Option<Arc<Reason>>,
     /// When it goes out again, if it waits for a time.
     due: Option<Instant>,
-    /// To be tried alone.
-    suspect: bool,
+    way: Way,
+    /// It was handed over on the lane, and goes on there before later ones of its key.
+    under_way: bool,
     /// How often the broker closed on it, without a reason that must be its own, while it was alone.
     strikes: u8,
     /// Its outcome shall renew what is known of its exchange.
     renews: bool,
+}
+
+impl Entry {
+    fn is_suspect(&self) -> bool {
+        self.way == Way::Probation
+    }
+
+    /// In flight on the lane.
+    fn is_on_lane(&self) -> bool {
+        self.life.in_flight && self.way == Way::Lane
+    }
 }
 
 /// A message that was never looked at.
@@ -114,6 +148,11 @@ pub struct Dispatch {
     known: HashMap<Box<str>, Instant>,
     /// Exchanges to ask about.
     questions: Vec<Box<str>>,
+    destinations: Destinations,
+    /// Nobody can have been silent for too long before.
+    check_at: Option<Instant>,
+    /// When the broker last took up publishing again.
+    unblocked_at: Option<Instant>,
     in_flight: usize,
     halted: bool,
     link: Link,
@@ -137,6 +176,9 @@ impl Dispatch {
             suspects: BTreeMap::new(),
             known: HashMap::new(),
             questions: Vec::new(),
+            destinations: Destinations::default(),
+            check_at: None,
+            unblocked_at: None,
             in_flight: 0,
             halted: false,
             link: Link::Down(down),
@@ -211,7 +253,8 @@ impl Dispatch {
             if self.must_wait(row, now) {
                 continue;
             }
-            if let Some(handover) = self.hand_over(row) {
+            self.under_way(row, now);
+            if let Some(handover) = self.hand_over(row, None) {
                 bytes_left = bytes_left.saturating_sub(handover.message.draft.payload.len());
                 into.push(handover);
             }
@@ -225,7 +268,7 @@ impl Dispatch {
             return None;
         }
         let (_, row) = self.suspects.pop_first()?;
-        self.hand_over(row)
+        self.hand_over(row, Some(SUSPECT_PATIENCE))
     }
 
     /// Whether there are suspects.
@@ -268,6 +311,7 @@ impl Dispatch {
         let Fresh { message, doubt } = self.fresh.pop_front()?;
         let row = message.id.row();
         let entry = Entry {
+            names: self.destinations.enter(&message.draft),
             message,
             life: Life {
                 duplicate_possible: doubt.is_some(),
@@ -277,7 +321,8 @@ impl Dispatch {
             place: self.next_place,
             reason: None,
             due: None,
-            suspect: false,
+            way: Way::Lane,
+            under_way: false,
             strikes: 0,
             renews: false,
         };
@@ -292,9 +337,20 @@ impl Dispatch {
             return true;
         };
         let draft = &entry.message.draft;
-        if self.holds.keep(draft, entry.place, row) {
+        if let Some(kept_by) = self.holds.keep(draft, entry.place, row) {
+            // Earlier ones go first in any case.
+            if kept_by == KeptBy::Order {
+                self.not_under_way(row);
+            }
             return true;
         }
+        if self.wait_in_quarantine(row) {
+            return true;
+        }
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return true;
+        };
+        let draft = &entry.message.draft;
         if draft.exchange.is_empty() {
             return false;
         }
@@ -311,7 +367,16 @@ impl Dispatch {
         }
     }
 
-    fn hand_over(&mut self, row: RowId) -> Option<Handover> {
+    /// The message goes out on the lane.
+    fn under_way(&mut self, row: RowId, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&row) {
+            let again = std::mem::replace(&mut entry.under_way, true);
+            let names = entry.names;
+            self.await_answer(names, again, now);
+        }
+    }
+
+    fn hand_over(&mut self, row: RowId, patience: Option<Duration>) -> Option<Handover> {
         let entry = self.entries.get_mut(&row)?;
         entry.life = entry.life.apply(Event::HandedOver).ok()?;
         entry.due = None;
@@ -319,6 +384,7 @@ impl Dispatch {
         Some(Handover {
             message: Arc::clone(&entry.message),
             duplicate_possible: entry.life.duplicate_possible,
+            patience,
         })
     }
 

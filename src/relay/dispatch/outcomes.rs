@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Dispatch, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX};
+use super::holds::Row;
+use super::{
+    Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, SUSPECT_PATIENCE, Way,
+};
 use crate::broker::{LaneEvent, Outcome, Presence};
 use crate::domain::{Draft, Event, Reason, ReasonCode, RowId};
 use crate::store::Settlement;
@@ -36,11 +39,14 @@ impl Dispatch {
                     self.blocked = None;
                 }
                 LaneEvent::Blocked(reason) => self.blocked = Some(reason),
-                LaneEvent::Unblocked => self.blocked = None,
+                LaneEvent::Unblocked => {
+                    self.blocked = None;
+                    self.unblocked_at = Some(ends.at.now);
+                }
             }
         }
         if lost {
-            self.take_along();
+            self.take_along_again();
         }
     }
 
@@ -62,8 +68,34 @@ impl Dispatch {
         let Ok(life) = entry.life.apply(event) else {
             return;
         };
+        let way = entry.way;
         entry.life = life;
         self.in_flight -= 1;
+        let name = entry.names.destination;
+        if way == Way::Lane {
+            self.destinations.landed(entry.names);
+        }
+        let answered = match &outcome {
+            Outcome::Unknown | Outcome::Unanswered | Outcome::Unsent => false,
+            // Among others it may be nobody's word.
+            Outcome::Suspect(_) => way == Way::Quarantine,
+            _ => true,
+        };
+        if answered {
+            self.destinations.answered(name, ends.at.now);
+            self.leave_quarantine(row);
+        }
+        self.lead_on(row, outcome, way, ends);
+        if answered {
+            self.end_quarantine(name);
+        }
+    }
+
+    /// What the outcome means for the message itself, which took this `way`.
+    fn lead_on(&mut self, row: RowId, outcome: Outcome, way: Way, ends: &mut Ends<'_>) {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return;
+        };
         match outcome {
             Outcome::Confirmed => self.routed(row, None, ends),
             Outcome::Returned(reason) => self.routed(row, Some(*reason), ends),
@@ -71,10 +103,10 @@ impl Dispatch {
                 self.known.remove(&entry.message.draft.exchange);
                 self.settle(row, Some(*reason), ends);
             }
-            Outcome::Nacked => self.nacked(row, ends),
+            Outcome::Nacked => self.nacked(row, way, ends),
             Outcome::Suspect(reason) => {
                 self.known.remove(&entry.message.draft.exchange);
-                entry.strikes += u8::from(entry.suspect);
+                entry.strikes += u8::from(entry.is_suspect());
                 if entry.strikes >= STRIKES_MAX {
                     self.give_up(row, Reason::clone(&reason), ends);
                 } else {
@@ -88,11 +120,12 @@ impl Dispatch {
                     "a hand-over was cut off, and the message is sent again",
                 );
                 entry.reason = Some(Arc::new(reason));
-                self.again(row);
+                self.again(row, ends);
             }
-            Outcome::Unsent => self.again(row),
+            Outcome::Unsent => self.again(row, ends),
+            Outcome::Unanswered if way == Way::Quarantine => self.probed(row, true, ends),
             // Whatever the broker closes for, it closes for at once: this one is no suspect any more.
-            Outcome::Unanswered => self.acquit(row),
+            Outcome::Unanswered => self.acquit(row, ends),
         }
     }
 
@@ -106,7 +139,7 @@ impl Dispatch {
                 for (_, row) in waiting {
                     self.suspect(row);
                 }
-                self.take_along();
+                self.take_along_again();
             }
             Some(Presence::There) | None => {
                 self.believe(exchange, at);
@@ -149,6 +182,10 @@ impl Dispatch {
         };
         let bytes = entry.message.footprint_bytes();
         self.backlog.forget(bytes);
+        if entry.under_way {
+            self.destinations.not_under_way(entry.names);
+        }
+        self.destinations.leave(entry.names);
         ends.settled.push((settlement, bytes));
         self.let_go(&entry.message.draft, entry.place);
     }
@@ -164,48 +201,56 @@ impl Dispatch {
         }
     }
 
-    /// The message at this place no longer holds its key, if it did.
-    fn let_go(&mut self, draft: &Draft, place: u64) {
+    /// The message at this place no longer holds its key, if it did. Gives those who go out again
+    /// for that.
+    pub(super) fn let_go(&mut self, draft: &Draft, place: u64) -> Row {
         if self.holds.is_empty() {
-            return;
+            return Row::new();
         }
         let (free, first) = self.holds.let_order_go(draft, place);
-        self.again.extend(free);
+        self.again.extend(&free);
         if let Some((place, row)) = first
             && let Some(entry) = self.entries.get(&row)
-            && entry.suspect
+            && entry.is_suspect()
             && !entry.life.in_flight
         {
             self.suspects.insert(place, row);
         }
+        free
     }
 
-    /// No suspect any more: it goes out again on its own lane, in its place.
-    fn acquit(&mut self, row: RowId) {
+    /// No suspect any more: it goes out again in its place, once its destination answers.
+    fn acquit(&mut self, row: RowId, ends: &mut Ends<'_>) {
         let Some(entry) = self.entries.get_mut(&row) else {
             return;
         };
-        entry.suspect = false;
+        entry.way = Way::Lane;
         let reason = Reason::own(
             ReasonCode::ConnectionLost,
             "the broker did not confirm the message, and it is sent again",
         );
         entry.reason = Some(Arc::new(reason));
         let (place, message) = (entry.place, Arc::clone(&entry.message));
+        let name = entry.names.destination;
         self.again.insert(place, row);
         self.let_go(&message.draft, place);
+        self.quarantine_unanswered(name, SUSPECT_PATIENCE, ends);
     }
 
-    /// Back to its place, to be sent before everything newer. A suspect stays one, and a message that
-    /// others wait for is waited for on.
-    fn again(&mut self, row: RowId) {
+    /// Back to its place, to be sent before everything newer. A suspect stays one, what is in
+    /// quarantine stays there, and a message that others wait for is waited for on.
+    fn again(&mut self, row: RowId, ends: &mut Ends<'_>) {
         let Some(entry) = self.entries.get(&row) else {
             return;
         };
-        if !entry.suspect {
-            self.again.insert(entry.place, row);
-        } else if self.holds.is_first(&entry.message.draft, entry.place) {
-            self.suspects.insert(entry.place, row);
+        match entry.way {
+            Way::Lane => drop(self.again.insert(entry.place, row)),
+            Way::Quarantine => self.probed(row, false, ends),
+            Way::Probation => {
+                if self.holds.is_first(&entry.message.draft, entry.place) {
+                    self.suspects.insert(entry.place, row);
+                }
+            }
         }
     }
 
@@ -217,7 +262,8 @@ impl Dispatch {
         let earlier = self.holds.take_earlier(&entry.message.draft, entry.place);
         for row in earlier.into_values().chain([row]) {
             if let Some(entry) = self.entries.get_mut(&row) {
-                entry.suspect = true;
+                entry.way = Way::Probation;
+                self.not_under_way(row);
                 self.hold_key(row);
             }
         }
@@ -225,7 +271,7 @@ impl Dispatch {
 
     /// Later ones of its key wait for the message. A suspect that is the first to be waited for can be
     /// tried, and one that is the first no longer has to wait.
-    fn hold_key(&mut self, row: RowId) {
+    pub(super) fn hold_key(&mut self, row: RowId) {
         let Some(entry) = self.entries.get(&row) else {
             return;
         };
@@ -233,31 +279,43 @@ impl Dispatch {
         if let Some(second) = self.holds.hold_order(draft, place, row) {
             self.suspects.remove(&second);
         }
-        if entry.suspect && self.holds.is_first(draft, place) {
+        if entry.is_suspect() && self.holds.is_first(draft, place) {
             self.suspects.insert(place, row);
         }
     }
 
-    /// A message that is to go out again must not be overtaken by a later suspect of its key, which
-    /// takes another connection: it goes with it.
-    fn take_along(&mut self) {
+    /// As [`Dispatch::take_along`], for everything that is to go out again.
+    fn take_along_again(&mut self) {
+        if !self.holds.is_empty() {
+            let again = std::mem::take(&mut self.again);
+            self.take_along(&again);
+            self.again.extend(again.into_iter().filter(|(_, row)| {
+                let entry = self.entries.get(row);
+                entry.is_none_or(|entry| entry.way == Way::Lane)
+            }));
+        }
+    }
+
+    /// Those of `going` that are to go out again must not be overtaken by a later suspect of their
+    /// key, which takes another connection: they go with it.
+    pub(super) fn take_along(&mut self, going: &Row) {
         if self.holds.is_empty() {
             return;
         }
-        let is_suspect = |row| self.entries.get(&row).is_some_and(|entry| entry.suspect);
+        let is_suspect = |row| self.entries.get(&row).is_some_and(Entry::is_suspect);
         let along = |(&place, row): (&u64, &RowId)| {
             let draft = &self.entries.get(row)?.message.draft;
             let mut later = self.holds.later_heads(draft, place);
             later.any(is_suspect).then_some((place, *row))
         };
-        let along: Vec<_> = self.again.iter().filter_map(along).collect();
+        let along: Vec<_> = going.iter().filter_map(along).collect();
         for (place, row) in along {
             self.again.remove(&place);
             self.suspect(row);
         }
     }
 
-    fn nacked(&mut self, row: RowId, ends: &mut Ends<'_>) {
+    fn nacked(&mut self, row: RowId, way: Way, ends: &mut Ends<'_>) {
         let Some(entry) = self.entries.get_mut(&row) else {
             return;
         };
@@ -275,11 +333,12 @@ impl Dispatch {
         entry.due = Some(due);
         self.pauses.insert((due, row));
         // The broker took it and spoke of it, so it closes nothing.
-        let was_suspect = std::mem::take(&mut entry.suspect);
+        entry.way = Way::Lane;
         let (place, message) = (entry.place, Arc::clone(&entry.message));
+        self.not_under_way(row);
         if message.draft.ordering_key.is_some() {
             self.hold_key(row);
-        } else if was_suspect {
+        } else if way != Way::Lane {
             self.let_go(&message.draft, place);
         }
     }

@@ -22,7 +22,10 @@ impl Dispatch {
             next_attempt_at: pause.map(|pause| at.wall.plus_ms(whole_ms(pause))),
             reason: match &own {
                 Some(reason) if reason.code == ReasonCode::Nacked => own,
-                _ => self.trouble().or(own),
+                _ => self
+                    .trouble()
+                    .or_else(|| self.silence(entry.names.destination))
+                    .or(own),
             },
         }
     }

@@ -146,6 +146,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
         dispatch: dispatch::Settings {
             retry: RetrySchedule::default(),
             exchange_known: Duration::from_mins(1),
+            stall_after: Duration::from_mins(1),
             memory: UNBOUNDED,
         },
     }

@@ -50,7 +50,6 @@ fn settings() -> Settings {
         heartbeat: Duration::from_secs(10),
         handshake_timeout: Duration::from_secs(10),
 
-        answer_timeout: None,
         window_messages: 10,
         window_bytes: 1000,
     }

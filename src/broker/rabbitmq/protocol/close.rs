@@ -134,6 +134,9 @@ pub enum End {
     /// Something was in flight, and nothing was confirmed in time.
     #[error("the broker did not confirm in time")]
     Unanswered,
+    /// Among others, something in flight got no answer for too long.
+    #[error("some destination does not answer, and the connection was given up for the others")]
+    Stalled,
     /// The handshake took too long.
     #[error("the broker did not finish the handshake in time")]
     HandshakeTimeout,
@@ -161,6 +164,13 @@ impl End {
     #[must_use]
     pub fn is_by_a_message(&self) -> bool {
         matches!(self, Self::Closed(close) if close.may_blame_a_message())
+    }
+
+    /// Whether the connection was well, and only what was in flight was not answered: the next one
+    /// can be made at once.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unanswered | Self::Stalled)
     }
 
     /// As a reason for callers, without an address.

@@ -55,8 +55,13 @@ pub struct Connection {
     phase_deadline: Option<Instant>,
     last_read: Instant,
     last_write: Instant,
-    /// Since when something is in flight and nothing was heard of it.
+    /// How long to wait for an answer to what is in flight, and since when.
+    patience: Option<Duration>,
     unanswered_since: Option<Instant>,
+    /// The socket did not take everything the last time.
+    backed_up: bool,
+    /// When bytes last went out that had waited for the socket.
+    slow_until: Instant,
 }
 
 impl Connection {
@@ -84,7 +89,10 @@ impl Connection {
             phase_deadline,
             last_read: now,
             last_write: now,
+            patience: None,
             unanswered_since: None,
+            backed_up: false,
+            slow_until: now,
         }
     }
 
@@ -145,6 +153,10 @@ impl Connection {
             self.events.push(LaneEvent::Ended(row, Outcome::Unsent));
             return;
         }
+        if self.ledger.open() == 0 {
+            self.patience = handover.patience;
+            self.unanswered_since = None;
+        }
         let frame_max = self.tuned.frame_bytes_max;
         let start = self.outbox.end();
         match publish::encode(&mut self.outbox, self.channel, &handover, frame_max) {
@@ -177,6 +189,23 @@ impl Connection {
     pub fn wrote(&mut self, count: usize, now: Instant) {
         self.outbox.wrote(count);
         self.last_write = now;
+        let backed_up = !self.outbox.is_empty();
+        if backed_up || self.backed_up {
+            self.slow_until = now;
+        }
+        self.backed_up = backed_up;
+    }
+
+    /// Until when the socket took bytes, and took them only slowly: what is in flight may not have
+    /// been written for long.
+    #[must_use]
+    pub fn slow_until(&self) -> Instant {
+        self.slow_until
+    }
+
+    /// Ends the connection, since what is in flight gets no answer.
+    pub fn stalled(&mut self) {
+        self.lost(End::Stalled);
     }
 
     /// Lets time pass: heartbeats are sent and missed, and phases end.
@@ -216,11 +245,10 @@ impl Connection {
                 silent
             }
         });
-        let limit = self.settings.answer_timeout;
         let answer = self
             .unanswered_since
-            .zip(limit)
-            .map(|(since, limit)| since + limit);
+            .zip(self.patience)
+            .map(|(since, patience)| since + patience);
         self.phase_deadline
             .into_iter()
             .chain(heartbeat)
@@ -230,14 +258,17 @@ impl Connection {
 
     /// Keeps the time of what is in flight. A broker that blocks says so, and is waited for.
     fn is_unanswered(&mut self, now: Instant) -> bool {
-        let Some(limit) = self.settings.answer_timeout else {
+        let Some(patience) = self.patience else {
             return false;
         };
         if self.ledger.open() == 0 || self.blocked {
             self.unanswered_since = None;
             return false;
         }
-        now >= *self.unanswered_since.get_or_insert(now) + limit
+        if !self.outbox.is_empty() {
+            self.unanswered_since = Some(self.last_write);
+        }
+        now >= *self.unanswered_since.get_or_insert(now) + patience
     }
 
     fn give_up_unanswered(&mut self) {

@@ -50,6 +50,7 @@ pub(super) fn handover(message: Arc<Message>) -> Handover {
     Handover {
         message,
         duplicate_possible: false,
+        patience: None,
     }
 }
 

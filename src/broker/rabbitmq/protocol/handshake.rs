@@ -51,8 +51,6 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The time that the handshake may take.
     pub handshake_timeout: Duration,
-    /// The connection is given up when so long nothing was confirmed although something is in flight.
-    pub answer_timeout: Option<Duration>,
     /// Messages in flight at most.
     pub window_messages: usize,
     /// Bytes in flight at most; a larger message goes alone.

@@ -58,6 +58,7 @@ impl Spill {
         let settings = Settings {
             retry: RetrySchedule::default(),
             exchange_known: std::time::Duration::from_secs(1),
+            stall_after: std::time::Duration::from_secs(1),
             memory: MemoryBudget {
                 messages_max: MESSAGES_MAX,
                 bytes_max: usize::MAX,

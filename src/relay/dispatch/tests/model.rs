@@ -20,6 +20,8 @@ use crate::store::Settlement;
 
 /// The pause after each nack, as the schedule of these tests has it; the third nack is the last.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(150)];
+/// How long a destination may be silent.
+pub(super) const STALL_AFTER: Duration = Duration::from_secs(1);
 /// How long an exchange is known.
 pub(super) const KNOWN: Duration = Duration::from_millis(400);
 
@@ -114,6 +116,7 @@ impl World {
                 pause_max: PAUSES[1],
             },
             exchange_known: KNOWN,
+            stall_after: STALL_AFTER,
             memory: MemoryBudget {
                 messages_max: usize::MAX,
                 bytes_max: usize::MAX,

@@ -16,6 +16,7 @@ fn a_message_that_is_alone_whenever_the_broker_fails_is_given_up_after_some_trie
     let settings = Settings {
         retry: RetrySchedule::default(),
         exchange_known: Duration::from_secs(1),
+        stall_after: Duration::from_secs(1),
         memory: MemoryBudget {
             messages_max: 10,
             bytes_max: 1 << 20,

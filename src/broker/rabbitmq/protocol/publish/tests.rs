@@ -216,6 +216,7 @@ fn consumers_are_told_of_a_possible_duplicate_only_when_there_is_one() {
         let handover = Handover {
             message,
             duplicate_possible,
+            patience: None,
         };
         let (_, header, _) = read(frames_of(&encoded(&handover, 4096)));
         let headers = header.properties.headers().clone().expect("headers");

@@ -260,11 +260,8 @@ fn the_brokers_own_close_blames_a_message_only_for_what_a_message_can_do() {
 #[test]
 fn what_is_not_answered_in_time_ends_the_connection() {
     let limit = Duration::from_secs(3);
-    let settings = Settings {
-        answer_timeout: Some(limit),
-        ..settings()
-    };
-    let mut wire = Wire::new(settings, super::model::Broker::new(0, 0, 4096));
+    let mut wire = Wire::new(settings(), super::model::Broker::new(0, 0, 4096));
+    wire.patience = Some(limit);
     wire.pump();
     wire.tick(Duration::from_secs(4));
     assert!(!wire.is_over(), "nothing is in flight");

@@ -26,7 +26,6 @@ pub(super) fn settings() -> Settings {
         heartbeat: Duration::from_secs(10),
         handshake_timeout: Duration::from_secs(5),
 
-        answer_timeout: None,
         window_messages: 100,
         window_bytes: 1 << 20,
     }
@@ -52,6 +51,8 @@ pub(super) struct Wire {
     pub(super) outcomes: BTreeMap<RowId, Outcome>,
     pub(super) others: Vec<LaneEvent>,
     window: (usize, usize),
+    /// Of every hand-over.
+    pub(super) patience: Option<Duration>,
 }
 
 impl Wire {
@@ -72,6 +73,7 @@ impl Wire {
             open: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             others: Vec::new(),
+            patience: None,
         }
     }
 
@@ -113,6 +115,7 @@ impl Wire {
         self.connection.submit(Handover {
             message,
             duplicate_possible: false,
+            patience: self.patience,
         });
         self.witness();
     }

@@ -86,6 +86,6 @@ prop_compose! {
             properties,
             payload: payload.into(),
         };
-        Handover { message: whole(number, draft), duplicate_possible }
+        Handover { message: whole(number, draft), duplicate_possible, patience: None }
     }
 }
