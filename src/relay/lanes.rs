@@ -14,7 +14,7 @@ use crate::domain::{Message, Reason, ReasonCode, RowId};
 use crate::store::{Accepted, Note, PartitionFacts};
 
 /// Destinations that are tried at the same time. Each takes a connection while it is tried.
-pub(super) const QUARANTINE_LANES: usize = 4;
+pub(super) const QUARANTINE_LANES: usize = 8;
 
 /// One lane's dispatch, and the bell of the task that works for it.
 pub(super) struct LaneDesk {

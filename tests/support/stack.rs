@@ -38,7 +38,8 @@ impl Default for Shape {
             lanes: 4,
             window_messages: 1000,
             heartbeat: Duration::from_secs(10),
-            stall_after: Duration::from_secs(5),
+            // Silence is the subject of few tests.
+            stall_after: Duration::from_secs(30),
             retry: RetrySchedule::default(),
             history_messages_max: usize::MAX,
         }

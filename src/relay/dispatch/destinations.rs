@@ -6,7 +6,7 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
@@ -164,7 +164,7 @@ impl Destinations {
         let mut silent: Vec<_> = self
             .all
             .iter()
-            .filter(|(_, one)| one.open > 0 && one.answered_at.is_none_or(|at| at < since))
+            .filter(|(_, one)| one.open > 0 && one.answered_at.is_none_or(|at| at <= since))
             .map(|(name, one)| {
                 let first = one.waiting_since <= Some(since);
                 (first, std::cmp::Reverse(one.answered_at), *name)
@@ -172,12 +172,6 @@ impl Destinations {
             .collect();
         silent.sort_unstable();
         silent.into_iter().map(|(.., name)| name).collect()
-    }
-
-    /// Whether the broker has spoken of it in the last `period`.
-    pub(super) fn answered_within(&self, name: Name, now: Instant, period: Duration) -> bool {
-        let at = self.all.get(&name).and_then(|one| one.answered_at);
-        at.is_some_and(|at| now < at + period)
     }
 
     /// Whether the one with this name is among those that began to wait at `since` or before.

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::holds::Row;
-use super::{
-    Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, SUSPECT_PATIENCE, Way,
-};
+use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, Way};
 use crate::broker::{LaneEvent, Outcome, Presence};
 use crate::domain::{Draft, Event, Reason, ReasonCode, RowId};
 use crate::store::Settlement;
@@ -123,9 +121,19 @@ impl Dispatch {
                 self.again(row, ends);
             }
             Outcome::Unsent => self.again(row, ends),
-            Outcome::Unanswered if way == Way::Quarantine => self.probed(row, true, ends),
-            // Whatever the broker closes for, it closes for at once: this one is no suspect any more.
-            Outcome::Unanswered => self.acquit(row, ends),
+            Outcome::Unanswered => {
+                let reason = Reason::own(
+                    ReasonCode::ConnectionLost,
+                    "the broker did not confirm the message, and it is sent again",
+                );
+                entry.reason = Some(Arc::new(reason));
+                if way == Way::Quarantine {
+                    self.probed(row, true, ends);
+                } else {
+                    // Whatever the broker closes for, it closes for at once: this one is no suspect.
+                    self.was_silent_alone(row, ends);
+                }
+            }
         }
     }
 
@@ -217,24 +225,6 @@ impl Dispatch {
             self.suspects.insert(place, row);
         }
         free
-    }
-
-    /// No suspect any more: it goes out again in its place, once its destination answers.
-    fn acquit(&mut self, row: RowId, ends: &mut Ends<'_>) {
-        let Some(entry) = self.entries.get_mut(&row) else {
-            return;
-        };
-        entry.way = Way::Lane;
-        let reason = Reason::own(
-            ReasonCode::ConnectionLost,
-            "the broker did not confirm the message, and it is sent again",
-        );
-        entry.reason = Some(Arc::new(reason));
-        let (place, message) = (entry.place, Arc::clone(&entry.message));
-        let name = entry.names.destination;
-        self.again.insert(place, row);
-        self.let_go(&message.draft, place);
-        self.quarantine_unanswered(name, SUSPECT_PATIENCE, ends);
     }
 
     /// Back to its place, to be sent before everything newer. A suspect stays one, what is in

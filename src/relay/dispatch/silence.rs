@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::destinations::{Name, Names};
+use super::holds::Row;
 use super::outcomes::Ends;
 use super::{Dispatch, Link, Way};
 use crate::broker::Handover;
 use crate::domain::{Reason, ReasonCode, RetrySchedule, RowId};
 
 /// How long the first try of a destination may take. Who is well answers sooner.
-const FIRST_PATIENCE: Duration = Duration::from_millis(250);
+const FIRST_PATIENCE: Duration = Duration::from_millis(200);
 /// How long most of the later tries may take.
 const LATER_PATIENCE: Duration = Duration::from_secs(1);
 /// Of so many tries one may take as long as the slowest queue that is not called silent.
@@ -186,11 +187,7 @@ impl Dispatch {
         let (name, place) = (entry.names.destination, entry.place);
         let Some((tries, _)) = self.destinations.candidates(name) else {
             // Another message of the destination was answered meanwhile.
-            entry.way = Way::Lane;
-            let message = Arc::clone(&entry.message);
-            self.again.insert(place, row);
-            let mut released = self.let_go(&message.draft, place);
-            released.insert(place, row);
+            let released = self.back_to_its_lane(row);
             self.take_along(&released);
             return;
         };
@@ -201,19 +198,16 @@ impl Dispatch {
         self.destinations.turn_at(name, ends.at.now + pause, tries);
     }
 
-    /// The message was alone for `patience` and got no answer. Unless another one did, its
-    /// destination is silent.
-    pub(super) fn quarantine_unanswered(
-        &mut self,
-        name: Name,
-        patience: Duration,
-        ends: &mut Ends<'_>,
-    ) {
-        let now = ends.at.now;
-        if !self.destinations.answered_within(name, now, patience) {
-            let pause = PAUSES.pause(1, (ends.dice)()).unwrap_or_default();
-            self.destinations.quarantine(name, now + pause, 1);
-        }
+    /// The message was alone, and got no answer: its destination is silent.
+    pub(super) fn was_silent_alone(&mut self, row: RowId, ends: &mut Ends<'_>) {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return;
+        };
+        entry.way = Way::Quarantine;
+        let (name, place) = (entry.names.destination, entry.place);
+        let pause = PAUSES.pause(1, (ends.dice)()).unwrap_or_default();
+        self.destinations.quarantine(name, ends.at.now + pause, 1);
+        self.destinations.wait(name, place, row);
     }
 
     /// The message does not wait in quarantine any more; its key it may still hold.
@@ -235,7 +229,7 @@ impl Dispatch {
         }
         let mut released = self.destinations.release(name);
         for (place, row) in released.clone() {
-            let Some(entry) = self.entries.get_mut(&row) else {
+            let Some(entry) = self.entries.get(&row) else {
                 continue;
             };
             // A try that is in flight comes back by itself.
@@ -243,12 +237,28 @@ impl Dispatch {
                 released.remove(&place);
                 continue;
             }
-            entry.way = Way::Lane;
-            let message = Arc::clone(&entry.message);
-            self.again.insert(place, row);
-            released.append(&mut self.let_go(&message.draft, place));
+            released.append(&mut self.back_to_its_lane(row));
         }
         self.take_along(&released);
+    }
+
+    /// The message goes out on its lane again, with those that waited for it alone. Gives all of them.
+    fn back_to_its_lane(&mut self, row: RowId) -> Row {
+        let Some(entry) = self.entries.get_mut(&row) else {
+            return Row::new();
+        };
+        entry.way = Way::Lane;
+        let place = entry.place;
+        let message = Arc::clone(&entry.message);
+        let waited_for = message.draft.ordering_key.is_some() && entry.life.nacks > 0;
+        self.again.insert(place, row);
+        let mut going = if waited_for {
+            Row::new()
+        } else {
+            self.let_go(&message.draft, place)
+        };
+        going.insert(place, row);
+        going
     }
 
     /// What is told of a message whose destination is in quarantine.

@@ -18,7 +18,7 @@ enum Deed {
     Enqueue {
         exchange: usize,
         key: usize,
-        explicit: bool,
+        ordering_key: Option<usize>,
         bytes: usize,
     },
     Pull {
@@ -36,6 +36,10 @@ enum Deed {
     },
     TryAlone,
     Tried(Verdict),
+    /// So many milliseconds later it is looked whether somebody is silent.
+    Look(u64, usize),
+    Probe,
+    Probed(prop::sample::Index, Verdict),
     Ask,
     Answer(prop::sample::Index, Option<Presence>),
     Pass(u64),
@@ -56,6 +60,7 @@ enum End {
 enum Verdict {
     Spoken(End),
     Unknown,
+    Unanswered,
     Unsent,
     Suspect,
     Refused { maybe_taken: bool },
@@ -73,6 +78,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         3 => end().prop_map(Verdict::Spoken),
         2 => Just(Verdict::Unknown),
+        2 => Just(Verdict::Unanswered),
         1 => Just(Verdict::Unsent),
         1 => Just(Verdict::Suspect),
         1 => any::<bool>().prop_map(|maybe_taken| Verdict::Refused { maybe_taken }),
@@ -88,8 +94,10 @@ fn deed() -> impl Strategy<Value = Deed> {
     ];
     let ends = prop::collection::vec((index(), end()), 1..4);
     prop_oneof![
-        6 => (0..3_usize, 0..2_usize, any::<bool>(), 0..100_usize).prop_map(
-            |(exchange, key, explicit, bytes)| Deed::Enqueue { exchange, key, explicit, bytes }
+        6 => (0..3_usize, 0..2_usize, prop::option::of(0..2_usize), 0..100_usize).prop_map(
+            |(exchange, key, ordering_key, bytes)| {
+                Deed::Enqueue { exchange, key, ordering_key, bytes }
+            }
         ),
         6 => (0..5_usize, 0..250_usize).prop_map(|(messages, bytes)| Deed::Pull { messages, bytes }),
         4 => ends.prop_map(Deed::Confirm),
@@ -100,6 +108,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         ),
         3 => Just(Deed::TryAlone),
         3 => verdict().prop_map(Deed::Tried),
+        2 => (0..1500_u64, 0..8_usize).prop_map(|(ms, written)| Deed::Look(ms, written)),
+        3 => Just(Deed::Probe),
+        3 => (index(), verdict()).prop_map(|(which, verdict)| Deed::Probed(which, verdict)),
         2 => Just(Deed::Ask),
         3 => (index(), answer).prop_map(|(which, answer)| Deed::Answer(which, answer)),
         3 => (0..400_u64).prop_map(Deed::Pass),
@@ -115,6 +126,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         Verdict::Spoken(End::Returned) => Outcome::Returned(Box::new(reason(ReasonCode::NoRoute))),
         Verdict::Spoken(End::Nacked) => Outcome::Nacked,
         Verdict::Unknown => Outcome::Unknown,
+        Verdict::Unanswered => Outcome::Unanswered,
         Verdict::Unsent => Outcome::Unsent,
         Verdict::Suspect => Outcome::Suspect(Arc::new(reason(ReasonCode::AccessRefused))),
         Verdict::Refused { maybe_taken } => Outcome::Refused {
@@ -149,12 +161,11 @@ fn happen(world: &mut World, deed: Deed) {
         Deed::Enqueue {
             exchange,
             key,
-            explicit,
+            ordering_key,
             bytes,
         } => {
-            let key = KEYS[key];
-            let ordering_key = explicit.then_some(key);
-            world.enqueue(draft(EXCHANGES[exchange], key, ordering_key, bytes));
+            let ordering_key = ordering_key.map(|key| KEYS[key]);
+            world.enqueue(draft(EXCHANGES[exchange], KEYS[key], ordering_key, bytes));
         }
         Deed::Pull { messages, bytes } => {
             if !world.down {
@@ -189,6 +200,20 @@ fn happen(world: &mut World, deed: Deed) {
                 world.tried(outcome(verdict));
             }
         }
+        Deed::Look(ms, written) => {
+            world.now += Duration::from_millis(ms);
+            if world.look() {
+                world.report(losses(world, 0, 0, written));
+                world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+            }
+        }
+        Deed::Probe => drop(world.probe()),
+        Deed::Probed(which, verdict) => {
+            if !world.probes.is_empty() {
+                let index = world.probes[which.index(world.probes.len())];
+                world.probed(index, outcome(verdict));
+            }
+        }
         Deed::Ask => drop(world.ask()),
         Deed::Answer(which, answer) => {
             if !world.asked.is_empty() {
@@ -208,7 +233,8 @@ fn happen(world: &mut World, deed: Deed) {
             let at = which.index(world.all.len() + 1);
             let row = crate::domain::RowId::from_stored(at as u64 + 1);
             let here = world.all.get(at).map(|seen| seen.whereabouts);
-            if !matches!(here, Some(Whereabouts::Lane | Whereabouts::Probation)) {
+            use Whereabouts::{Lane, Probation, Quarantine};
+            if !matches!(here, Some(Lane | Probation | Quarantine)) {
                 world.tell(vec![LaneEvent::Ended(row, outcome(verdict))]);
             }
         }

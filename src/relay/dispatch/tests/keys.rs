@@ -177,11 +177,14 @@ fn a_suspect_that_nobody_answers_is_none_any_more_and_lets_the_others_try() {
     world.report([(0, suspect()), (1, Outcome::Unsent), (2, suspect())]);
     assert_eq!(world.try_alone(), Some(0));
     world.tried(Outcome::Unanswered);
-    assert_eq!(pull(&mut world), [0, 1]);
-    // Lost once more, it goes out again like any other, and not alone.
-    world.report([(0, Outcome::Unknown), (1, Outcome::Unsent)]);
-    assert_eq!(pull(&mut world), [0, 1]);
+    // Its destination is silent, and is tried where that hurts nobody; the others of it wait.
+    assert_eq!(pull(&mut world), NONE);
     assert_eq!(world.try_alone(), Some(2));
     world.tried(Outcome::Confirmed);
+    assert_eq!(world.probe(), None);
+    world.now = world.dispatch.next_probe_at().expect("it has a turn");
+    assert_eq!(world.probe(), Some(0));
+    world.probed(0, Outcome::Confirmed);
+    assert_eq!(pull(&mut world), [1]);
     world.run_out();
 }

@@ -3,6 +3,7 @@
 
 mod checks;
 mod ends;
+mod silence;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) enum Whereabouts {
     Idle,
     Lane,
     Probation,
+    Quarantine,
     Settled,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Seen {
     pub(super) doubt: bool,
     /// Its hand-over was lost, and it has not gone out again.
     pub(super) lost: bool,
+    /// When it was last handed over.
+    sent_at: Option<Instant>,
     /// To be tried alone.
     suspect: bool,
     /// The broker has said that its exchange is missing.
@@ -64,12 +68,20 @@ impl Seen {
         OrderKey::of(&self.message.draft)
     }
 
+    fn destination(&self) -> Destination {
+        let draft = &self.message.draft;
+        (draft.exchange.clone(), draft.routing_key.clone())
+    }
+
     /// Later ones of its key wait for it.
     fn holds(&self) -> bool {
         let explicit = self.message.draft.ordering_key.is_some();
         self.whereabouts != Whereabouts::Settled && (self.suspect || (explicit && self.nacks > 0))
     }
 }
+
+/// Exchange and routing key.
+type Destination = (Box<str>, Box<str>);
 
 type Expected = (RowId, Status, Option<ReasonCode>, u32, bool);
 
@@ -81,6 +93,13 @@ pub(super) struct World {
     /// In flight on the lane, in the order of publishing.
     pub(super) lane: Vec<usize>,
     pub(super) probation: Option<usize>,
+    /// In flight on quarantine lanes.
+    pub(super) probes: Vec<usize>,
+    /// Destinations that do not answer.
+    quarantined: BTreeSet<Destination>,
+    /// When destinations last answered.
+    answered: HashMap<Destination, Instant>,
+    unblocked_at: Option<Instant>,
     /// Questions that were taken and not answered.
     pub(super) asked: BTreeSet<Box<str>>,
     known: HashMap<Box<str>, Instant>,
@@ -130,6 +149,10 @@ impl World {
             all: Vec::new(),
             lane: Vec::new(),
             probation: None,
+            probes: Vec::new(),
+            quarantined: BTreeSet::new(),
+            answered: HashMap::new(),
+            unblocked_at: None,
             asked: BTreeSet::new(),
             known: HashMap::new(),
             down: true,
@@ -165,6 +188,7 @@ impl World {
             strikes: 0,
             doubt: false,
             lost: false,
+            sent_at: None,
             suspect: false,
             missing: false,
             due: None,
@@ -199,7 +223,7 @@ impl World {
         );
         let pulled: Vec<_> = into
             .iter()
-            .map(|one| self.handed_over(one, false))
+            .map(|one| self.handed_over(one, Whereabouts::Lane))
             .collect();
         self.lane.extend(&pulled);
         pulled
@@ -217,11 +241,12 @@ impl World {
             handover.is_some(),
             "a connection is wanted in vain"
         );
-        self.probation = handover.map(|handover| self.handed_over(&handover, true));
+        self.probation =
+            handover.map(|handover| self.handed_over(&handover, Whereabouts::Probation));
         self.probation
     }
 
-    fn handed_over(&mut self, handover: &Handover, alone: bool) -> usize {
+    fn handed_over(&mut self, handover: &Handover, way: Whereabouts) -> usize {
         let row = handover.message.id.row().get();
         let index = usize::try_from(row).expect("small") - 1;
         let (older, rest) = self.all.split_at(index);
@@ -240,8 +265,24 @@ impl World {
             assert!(seen.handed || other.handed, "{index} came before {number}");
             assert!(!(idle && other.lost), "{index} overtook the lost {number}");
             assert!(!other.holds(), "{index} did not wait for {number}");
+            // What takes different connections may arrive in any order.
+            let apart = [Whereabouts::Lane, Whereabouts::Quarantine].contains(&other.whereabouts)
+                && other.whereabouts != way
+                && other.nacks == 0;
+            assert!(!apart, "{index} may overtake {number}");
         }
-        if alone {
+        let silent = self.quarantined.contains(&seen.destination());
+        assert!(
+            way == Whereabouts::Probation || silent == (way == Whereabouts::Quarantine),
+            "{index} took the wrong way: {way:?}"
+        );
+        if way == Whereabouts::Quarantine {
+            assert!(!seen.suspect, "the suspect {index} was tried too long");
+            for &other in &self.probes {
+                let other = self.all[other].destination();
+                assert_ne!(other, seen.destination(), "one at a time");
+            }
+        } else if way == Whereabouts::Probation {
             let of_key = |other: &&Seen| other.key() == seen.key();
             let suspicious = |other: &Seen| other.suspect || other.missing;
             assert!(
@@ -259,13 +300,10 @@ impl World {
         }
         let seen = &mut self.all[index];
         (seen.handed, seen.lost) = (true, false);
-        seen.suspect = alone;
+        seen.suspect = way == Whereabouts::Probation;
         seen.attempts += 1;
-        seen.whereabouts = if alone {
-            Whereabouts::Probation
-        } else {
-            Whereabouts::Lane
-        };
+        seen.whereabouts = way;
+        seen.sent_at = Some(self.now);
         index
     }
 
@@ -289,10 +327,14 @@ impl World {
                 LaneEvent::Up => self.down = false,
                 LaneEvent::Down(_) => (self.down, self.blocked) = (true, false),
                 LaneEvent::Blocked(_) => self.blocked = true,
-                LaneEvent::Unblocked => self.blocked = false,
+                LaneEvent::Unblocked => {
+                    self.blocked = false;
+                    self.unblocked_at = Some(self.now);
+                }
             }
         }
         self.settles(|dispatch, ends| dispatch.report(events, ends));
+        self.forget_the_empty();
     }
 
     /// How the hand-over on probation ended.
@@ -301,6 +343,7 @@ impl World {
         let row = self.row(index);
         self.end(index, &outcome);
         self.settles(|dispatch, ends| dispatch.ended(row, outcome, ends));
+        self.forget_the_empty();
     }
 
     fn settles(&mut self, act: impl FnOnce(&mut Dispatch, &mut Ends<'_>)) {

@@ -2,15 +2,20 @@
 
 use super::{Seen, Whereabouts, World};
 use crate::broker::{LaneEvent, Outcome, Presence};
-use crate::domain::ReasonCode;
+use crate::domain::{ReasonCode, RowId};
+
+fn row(seen: &Seen) -> RowId {
+    seen.message.id.row()
+}
 
 impl World {
     /// What can be asked of the dispatch at any time must be what the model knows.
     pub(in super::super) fn check(&self) {
-        let out = self.lane.len() + usize::from(self.probation.is_some());
+        let out = self.lane.len() + usize::from(self.probation.is_some()) + self.probes.len();
         assert_eq!(self.dispatch.in_flight(), out);
         let due = self.all.iter().filter_map(|seen| seen.due).min();
         assert_eq!(self.dispatch.deadline(), due);
+        self.check_silence();
         let trouble = match (self.down, self.blocked) {
             (true, _) => Some(ReasonCode::BrokerUnavailable),
             (false, true) => Some(ReasonCode::BrokerBlocked),
@@ -26,7 +31,13 @@ impl World {
                     .plus_ms(u64::try_from(pause.as_millis()).expect("short"))
             });
             let nacked = seen.reason.filter(|code| *code == ReasonCode::Nacked);
-            let code = nacked.or(trouble).or(seen.reason);
+            let silent = self
+                .quarantined
+                .contains(&seen.destination())
+                .then_some(ReasonCode::BrokerUnavailable);
+            // Of those that were never looked at it is not told.
+            let silent = silent.filter(|_| self.dispatch.entries.contains_key(&row(seen)));
+            let code = nacked.or(trouble).or(silent).or(seen.reason);
             assert_eq!(
                 (told.attempts, told.duplicate_possible, told.next_attempt_at),
                 (seen.attempts, seen.doubt, next),
@@ -49,12 +60,18 @@ impl World {
             if self.probation.is_some() {
                 self.tried(Outcome::Confirmed);
             }
+            while let Some(&index) = self.probes.first() {
+                self.probed(index, Outcome::Confirmed);
+            }
             self.ask();
             for exchange in std::mem::take(&mut self.asked) {
                 self.answer(&exchange, Some(Presence::There));
             }
-            if self.pull(50, usize::MAX).is_empty() && self.try_alone().is_none() {
-                self.now = self.dispatch.deadline().unwrap_or(self.now).max(self.now);
+            let idle = self.pull(50, usize::MAX).is_empty() && self.try_alone().is_none();
+            if idle && self.probe().is_none() {
+                let next = [self.dispatch.deadline(), self.dispatch.next_probe_at()];
+                let next = next.into_iter().flatten().min();
+                self.now = next.unwrap_or(self.now).max(self.now);
             }
         }
         let stuck = |seen: &&Seen| seen.whereabouts != Whereabouts::Settled;
@@ -63,5 +80,6 @@ impl World {
         assert!(left.entries.is_empty() && left.again.is_empty() && left.pauses.is_empty());
         assert!(left.suspects.is_empty() && left.holds.is_empty() && left.questions.is_empty());
         assert_eq!((left.in_flight(), left.deadline()), (0, None));
+        assert_eq!((left.quarantined(), left.next_probe_at()), (0, None));
     }
 }

@@ -8,6 +8,8 @@ impl World {
     /// What one outcome means, the naive way.
     pub(super) fn end(&mut self, index: usize, outcome: &Outcome) {
         let now = self.now;
+        let probed = self.all[index].whereabouts == Whereabouts::Quarantine;
+        self.hear(index, outcome);
         let seen = &mut self.all[index];
         let exchange = seen.message.draft.exchange.clone();
         seen.whereabouts = Whereabouts::Idle;
@@ -58,6 +60,9 @@ impl World {
             let row = seen.message.id.row();
             let expected = (row, status, code, seen.attempts, seen.doubt);
             self.expected.push(expected);
+        }
+        if *outcome == Outcome::Unanswered && !probed {
+            self.was_silent_alone(index);
         }
         match outcome {
             Outcome::Confirmed | Outcome::Returned(_) => {
