@@ -30,6 +30,9 @@ pub(super) struct Names {
     pub(super) key: Name,
 }
 
+/// Who is tried when, and in what order those that are due.
+type Turns = BTreeSet<(Instant, u64, Name)>;
+
 /// Since when a destination is in quarantine, and how it was tried.
 #[derive(Debug)]
 struct Quarantine {
@@ -67,7 +70,7 @@ pub(super) struct Destinations {
     /// Idle ones are dropped when there are so many.
     sweep_at: usize,
     /// Those in quarantine that have somebody to be tried, in the order of their turns.
-    turns: BTreeSet<(Instant, u64, Name)>,
+    turns: Turns,
     last_rank: u64,
     quarantined: usize,
     probing: usize,
@@ -303,10 +306,7 @@ impl Destinations {
         self.turns.first().map(|(due, ..)| *due)
     }
 
-    fn quarantine_of(
-        &mut self,
-        name: Name,
-    ) -> Option<(&mut Quarantine, &mut BTreeSet<(Instant, u64, Name)>)> {
+    fn quarantine_of(&mut self, name: Name) -> Option<(&mut Quarantine, &mut Turns)> {
         let quarantine = self.all.get_mut(&name)?.quarantine.as_deref_mut()?;
         Some((quarantine, &mut self.turns))
     }
