@@ -126,7 +126,7 @@ impl Lanes {
 
     pub(super) fn progress(&self, key: OrderKey<'_>, row: RowId) -> Progress {
         let desk = &self.desks[key.lane(self.desks.len())];
-        desk.dispatch.lock().progress(row, moment())
+        desk.dispatch.lock().progress_of(key, row, moment())
     }
 
     pub(super) fn health(&self) -> BrokerHealth {

@@ -30,6 +30,7 @@ pub(super) struct Seen {
     pub(super) routing_key: String,
     pub(super) id: String,
     pub(super) duplicate_possible: bool,
+    pub(super) at: Instant,
 }
 
 #[derive(Default)]
@@ -135,6 +136,7 @@ fn note(lane: &str, publish: &Publish, state: &Mutex<State>) -> Option<Mood> {
         routing_key: publish.routing_key.clone(),
         id: publish.amqpost_id().expect("it is there"),
         duplicate_possible: publish.duplicate_possible(),
+        at: Instant::now(),
     });
     state.moods.get(&publish.routing_key).copied()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use amqpost::domain::ReasonCode;
 
-use super::sick_broker::{Mood, SickBroker};
+use super::sick_broker::{Mood, Seen, SickBroker};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
 use super::{GRACE, STALL_AFTER, Timed, quarantined, shape, stop, timed};
@@ -118,8 +118,9 @@ async fn a_queue_that_blocks_everything_behind_it_costs_the_others_one_stall() {
 async fn many_queues_that_die_at_once_cost_the_others_one_stall() {
     let broker = SickBroker::start().await;
     let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
-    let dead = warm_up(&stack, "sick", 40).await;
+    // The dead ones were heard of last, so that nothing speaks for the others.
     let well = warm_up(&stack, "well", 40).await;
+    let dead = warm_up(&stack, "sick", 40).await;
     for key in &dead {
         broker.set(key, Mood::Blocking);
     }
@@ -154,19 +155,20 @@ async fn a_silent_queue_is_tried_with_growing_pauses_and_by_one_message() {
         (quarantined(&stack) == 1).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let seen = broker.seen();
-    let probes: Vec<_> = seen
-        .iter()
-        .filter(|one| one.lane.starts_with("quarantine"))
-        .collect();
-    assert!((2..6).contains(&probes.len()), "{probes:?}");
-    assert!(
-        probes.iter().all(|one| one.id == probes[0].id),
-        "{probes:?}"
-    );
+    let is_probe = |one: &Seen| one.lane.starts_with("quarantine");
+    let probes = wait::until("it was tried some times", SOON, || async {
+        let mut probes = broker.seen();
+        probes.retain(is_probe);
+        (probes.len() == 4).then_some(probes)
+    })
+    .await;
+    // A try of a second at most, and half a second at least of the third pause.
+    let gap = probes[3].at - probes[2].at;
+    assert!(gap > STALL_AFTER * 14 / 10, "{gap:?}");
+    let id = &probes[0].id;
+    assert!(probes.iter().all(|one| one.id == *id), "{probes:?}");
     assert!(probes.iter().all(|one| one.duplicate_possible));
-    assert_eq!(seen.len(), 10 + probes.len());
+    assert_eq!(broker.seen().len(), 10 + probes.len());
     broker.heal();
     stack.quiet(SOON * 4).await;
     stop(stack).await;

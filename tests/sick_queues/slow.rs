@@ -33,16 +33,18 @@ async fn a_queue_that_answers_late_is_not_called_silent() {
 #[tokio::test]
 async fn a_slow_queue_that_was_taken_for_silent_gets_out_again() {
     let broker = SickBroker::start().await;
-    let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
+    let mut shape = shape();
+    shape.stall_after = STALL_AFTER * 2;
+    let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape));
     broker.set("sick", Mood::Blocking);
-    broker.set("slow", Mood::Slow(STALL_AFTER * 8 / 10));
+    broker.set("slow", Mood::Slow(shape.stall_after * 8 / 10));
     stack.accept(draft("", "sick", "sick")).await;
     let slow = stack.accept(draft("", "slow", "slow")).await;
     let outcome = wait::within("it is confirmed", SOON, stack.outcome(slow)).await;
     assert!(outcome.duplicate_possible);
     assert_eq!(quarantined(&stack), 1);
     let again = timed(&stack, draft("", "slow", "slow")).await;
-    assert!(again.confirmed().await < STALL_AFTER * 2);
+    assert!(again.confirmed().await < shape.stall_after);
     broker.heal();
     stack.quiet(SOON * 4).await;
     stop(stack).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::support::audit::{self, Accepted};
 use super::support::broker_node::PrivateNode;
-use super::support::callers::{broker_is, gateway, message};
+use super::support::callers::{broker_is, gateway, message, post_some};
 use super::support::queues::{Kind, Place};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
@@ -112,4 +112,46 @@ async fn what_waits_for_a_frozen_queue_says_so_and_so_does_the_gateway() {
     let told = gateway.wait_final(&second).await;
     assert_eq!(told.json["duplicate_possible"], false, "{}", told.text);
     broker_is(&gateway, |broker| broker["quarantined"] == 0).await;
+}
+
+/// Kills: a lane whose memory is full of what waits for one queue.
+#[tokio::test]
+async fn a_backlog_for_a_frozen_queue_that_is_larger_than_memory_lets_others_pass() {
+    const BACKLOG: usize = 400;
+    let node = PrivateNode::shared().await;
+    let sick = Place::declare(&node.url(), Kind::Classic).await;
+    let well = Place::declare(&node.url(), Kind::Quorum).await;
+    let settings = [
+        ("AMQPOST_STALL_AFTER_MS", "500"),
+        ("AMQPOST_LANES", "1"),
+        ("AMQPOST_LANE_MEMORY_MESSAGES_MAX", "100"),
+    ];
+    let gateway = gateway(&node.url(), &settings).await;
+    node.suspend_queue(&sick.queue).await;
+    let ids = post_some(&gateway, &sick, BACKLOG).await;
+    for _ in 0..3 {
+        let other = gateway.post(&message(&well, "other")).await;
+        let limit = STALL_AFTER + GRACE;
+        let told = gateway.wait_final_within(&other.id(), limit).await;
+        assert_eq!(told.json["status"], "confirmed", "{}", told.text);
+    }
+    let told = gateway.get(&ids[BACKLOG - 1]).await;
+    assert_eq!(told.json["status"], "pending", "{}", told.text);
+    assert_eq!(told.json["attempts"], 0, "{}", told.text);
+    let detail = told.text_at("/reason/detail");
+    assert!(detail.contains("does not answer"), "{}", told.text);
+
+    node.resume_queue(&sick.queue).await;
+    for id in &ids {
+        let told = gateway.wait_final(id).await;
+        assert_eq!(told.json["status"], "confirmed", "{}", told.text);
+    }
+    let mut arrived = Vec::new();
+    for one in sick.take_all().await {
+        let id = one.amqpost_id().expect("it is there");
+        if !arrived.contains(&id) {
+            arrived.push(id);
+        }
+    }
+    assert_eq!(arrived, ids, "the order of acceptance");
 }

@@ -18,7 +18,7 @@ pub struct MemoryBudget {
 }
 
 /// Messages of one reading at most.
-const READ_MESSAGES_MAX: usize = 4096;
+pub(super) const READ_MESSAGES_MAX: usize = 4096;
 
 /// What to read from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,9 @@ pub struct Reading {
     /// Bytes at most.
     pub bytes_max: usize,
     /// The last row that was known to be only in the store when this was asked.
-    tip: RowId,
+    pub(super) tip: RowId,
+    /// It is about messages that were put back.
+    pub(super) again: bool,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +69,23 @@ impl Backlog {
         self.bytes += bytes;
     }
 
-    /// A message has left the memory for good.
+    /// Whether nothing more may come into memory.
+    pub(super) fn is_full(&self, budget: MemoryBudget) -> bool {
+        self.messages >= budget.messages_max || self.bytes >= budget.bytes_max
+    }
+
+    /// There was nothing to read.
+    pub(super) fn reading_is_over(&mut self) {
+        self.reading = false;
+    }
+
+    /// A message that was put back is in memory again.
+    pub(super) fn take_back(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
+    /// A message has left the memory for good, or was put back.
     pub(super) fn forget(&mut self, bytes: usize) {
         self.messages -= 1;
         self.bytes -= bytes;
@@ -108,6 +126,10 @@ impl Dispatch {
     /// again. Reading begins when half of the memory is free, so that it is worth the while.
     pub fn wants_reading(&mut self) -> Option<Reading> {
         let budget = self.settings.memory;
+        if self.wants_back() && !self.backlog.reading {
+            self.backlog.reading = true;
+            return self.read_back();
+        }
         let backlog = &mut self.backlog;
         let tip = backlog.stored_to?;
         let room =
@@ -121,6 +143,7 @@ impl Dispatch {
             messages_max: (budget.messages_max - backlog.messages).clamp(1, READ_MESSAGES_MAX),
             bytes_max: budget.bytes_max - backlog.bytes,
             tip,
+            again: false,
         })
     }
 
@@ -128,17 +151,23 @@ impl Dispatch {
     #[must_use]
     pub fn needs_reading(&self) -> bool {
         let (budget, backlog) = (self.settings.memory, &self.backlog);
-        backlog.stored_to.is_some()
-            && !backlog.reading
-            && !self.halted
+        if backlog.reading || self.halted {
+            return false;
+        }
+        let main = backlog.stored_to.is_some()
             && backlog.messages <= budget.messages_max / 2
-            && backlog.bytes <= budget.bytes_max / 2
+            && backlog.bytes <= budget.bytes_max / 2;
+        main || self.wants_back()
     }
 
     /// The answer to `asked`: what is pending behind its row, in order.
     pub fn refill(&mut self, asked: Reading, read: Vec<Recovered>) {
         let backlog = &mut self.backlog;
         backlog.reading = false;
+        if asked.again {
+            self.taken_back(asked, read);
+            return;
+        }
         let nothing = read.is_empty();
         for one in read {
             backlog.load(one.message.id.row(), one.message.footprint_bytes());

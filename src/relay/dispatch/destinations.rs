@@ -60,6 +60,8 @@ struct Destination {
     waiting_since: Option<Instant>,
     answered_at: Option<Instant>,
     quarantine: Option<Box<Quarantine>>,
+    /// Messages that were nacked and have not ended.
+    nacked: usize,
 }
 
 /// All destinations of a lane.
@@ -79,12 +81,7 @@ pub(super) struct Destinations {
 impl Destinations {
     /// A message has come into memory.
     pub(super) fn enter(&mut self, draft: &Draft) -> Names {
-        let OrderKey { exchange, key } = OrderKey::of(draft);
-        let destination = Name(self.hasher.hash_one((exchange, &*draft.routing_key)));
-        let key = match draft.ordering_key {
-            Some(_) => Name(self.hasher.hash_one((exchange, key))),
-            None => destination,
-        };
+        let Names { destination, key } = self.names(draft);
         if self.all.len() > self.sweep_at {
             self.sweep();
         }
@@ -93,6 +90,38 @@ impl Destinations {
             self.all.entry(key).or_default().users += 1;
         }
         Names { destination, key }
+    }
+
+    /// The names of a message that is not in memory.
+    pub(super) fn names(&self, draft: &Draft) -> Names {
+        let OrderKey { exchange, key } = OrderKey::of(draft);
+        let destination = self.name(exchange, &draft.routing_key);
+        let key = match draft.ordering_key {
+            Some(_) => self.name(exchange, key),
+            None => destination,
+        };
+        Names { destination, key }
+    }
+
+    /// The name of an exchange with a routing key or ordering key.
+    pub(super) fn name(&self, exchange: &str, key: &str) -> Name {
+        Name(self.hasher.hash_one((exchange, key)))
+    }
+
+    /// A message that goes there was nacked for the first time.
+    pub(super) fn nacked(&mut self, name: Name) {
+        self.change(name, |one| one.nacked += 1);
+    }
+
+    /// It has ended.
+    pub(super) fn nacked_left(&mut self, name: Name) {
+        self.change(name, |one| one.nacked -= 1);
+    }
+
+    /// Whether messages that go there wait, or will, beyond what is in flight.
+    pub(super) fn makes_wait(&self, name: Name) -> bool {
+        let one = self.all.get(&name);
+        one.is_some_and(|one| one.nacked > 0 || one.quarantine.is_some())
     }
 
     /// It has left it for good.
@@ -128,18 +157,18 @@ impl Destinations {
             }
         }
         if !again && let Some(key) = names.other_key() {
-            self.key_mut(key, |key| key.under_way += 1);
+            self.change(key, |key| key.under_way += 1);
         }
     }
 
     /// A hand-over on the lane has ended.
     pub(super) fn landed(&mut self, names: Names) {
-        self.key_mut(names.destination, |one| one.open -= 1);
+        self.change(names.destination, |one| one.open -= 1);
     }
 
     /// The broker has spoken of a message that went there.
     pub(super) fn answered(&mut self, name: Name, now: Instant) {
-        self.key_mut(name, |one| {
+        self.change(name, |one| {
             one.waiting_since = Some(now);
             one.answered_at = Some(now);
         });
@@ -147,7 +176,7 @@ impl Destinations {
 
     /// A message that was handed over on the lane is no longer to go before later ones of its key.
     pub(super) fn not_under_way(&mut self, names: Names) {
-        self.key_mut(names.key, |one| one.under_way -= 1);
+        self.change(names.key, |one| one.under_way -= 1);
     }
 
     /// Whether messages of this order key are on their way over the lane.
@@ -311,7 +340,7 @@ impl Destinations {
         Some((quarantine, &mut self.turns))
     }
 
-    fn key_mut(&mut self, name: Name, change: impl FnOnce(&mut Destination)) {
+    fn change(&mut self, name: Name, change: impl FnOnce(&mut Destination)) {
         if let Some(one) = self.all.get_mut(&name) {
             change(one);
         }

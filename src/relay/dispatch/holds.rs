@@ -120,6 +120,11 @@ impl Holds {
         (free, first)
     }
 
+    /// Whether somebody holds the order key.
+    pub(super) fn holds_order(&self, draft: &Draft) -> bool {
+        self.order(draft).is_some()
+    }
+
     /// Whether the message is the first to hold its order key.
     pub(super) fn is_first(&self, draft: &Draft, place: u64) -> bool {
         let first = self.order(draft).and_then(OrderHold::first);

@@ -69,6 +69,7 @@ impl Dispatch {
         let way = entry.way;
         entry.life = life;
         self.in_flight -= 1;
+        self.in_flight_bytes -= entry.message.footprint_bytes();
         let name = entry.names.destination;
         if way == Way::Lane {
             self.destinations.landed(entry.names);
@@ -190,6 +191,11 @@ impl Dispatch {
         };
         let bytes = entry.message.footprint_bytes();
         self.backlog.forget(bytes);
+        self.entry_bytes -= bytes;
+        self.put_back.somebody_left(entry.names);
+        if entry.life.nacks > 0 {
+            self.destinations.nacked_left(entry.names.destination);
+        }
         if entry.under_way {
             self.destinations.not_under_way(entry.names);
         }
@@ -309,6 +315,9 @@ impl Dispatch {
         let Some(entry) = self.entries.get_mut(&row) else {
             return;
         };
+        if entry.life.nacks == 1 {
+            self.destinations.nacked(entry.names.destination);
+        }
         let Some(pause) = self.settings.retry.pause(entry.life.nacks, (ends.dice)()) else {
             let detail = format!("the broker refused the message {} times", entry.life.nacks);
             self.give_up(row, Reason::own(ReasonCode::Nacked, detail), ends);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Dispatch, Link, Moment};
+use crate::domain::order::OrderKey;
 use crate::domain::{Reason, ReasonCode, RowId};
 use crate::relay::Progress;
 
@@ -28,6 +29,25 @@ impl Dispatch {
                     .or(own),
             },
         }
+    }
+
+    /// As [`Dispatch::progress`], for a message of this order key.
+    #[must_use]
+    pub fn progress_of(&self, key: OrderKey<'_>, row: RowId, at: Moment) -> Progress {
+        let told = self.progress(row, at);
+        if told.settling && self.is_put_back(key, row) {
+            let waits = "the message waits in the store until earlier ones have gone";
+            return Progress {
+                attempts: 0,
+                settling: false,
+                reason: self
+                    .trouble()
+                    .or_else(|| self.silence(self.destinations.name(key.exchange, key.key)))
+                    .or_else(|| Some(Reason::own(ReasonCode::BrokerUnavailable, waits))),
+                ..told
+            };
+        }
+        told
     }
 
     fn progress_of_fresh(&self, row: RowId) -> Progress {

@@ -227,6 +227,7 @@ impl Dispatch {
         if !self.destinations.is_quarantined(name) {
             return;
         }
+        self.put_back.stir();
         let mut released = self.destinations.release(name);
         for (place, row) in released.clone() {
             let Some(entry) = self.entries.get(&row) else {

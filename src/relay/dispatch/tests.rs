@@ -6,6 +6,8 @@ mod exchanges;
 mod keys;
 mod model;
 mod nacks;
+mod put_back;
+mod silence;
 mod strikes;
 mod told;
 mod window;

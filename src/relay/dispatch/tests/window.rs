@@ -2,7 +2,7 @@
 
 use super::{NONE, plain, pull, suspect, world};
 use crate::broker::{Outcome, Room};
-use crate::relay::dispatch::LOOKED_AT_MAX;
+use crate::relay::dispatch::pulling::LOOKED_AT_MAX;
 use crate::relay::dispatch::tests::model::{PAUSES, draft};
 
 #[test]

@@ -1,0 +1,249 @@
+//! Messages that would only wait, and are left to the store so that others find room in memory.
+//!
+//! What waits in memory may take a share of it, no more. Beyond that, a message that was never handed
+//! over and would wait is *put back*: it is in the store anyway. From then on every later message of
+//! its order key is put back too, so that order holds. When the waiting is over, the store is read
+//! once more from where the putting back began, beside the ordinary reading, and what was put back
+//! takes its place before everything newer.
+//!
+//! Exactly those messages are only in the store whose order key is noted here and whose row is not
+//! before the one noted for it. None of them was ever handed over by this process, so none can have
+//! been settled, and whatever else such a reading finds is left alone.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Dispatch;
+use super::backlog::{READ_MESSAGES_MAX, Reading};
+use super::destinations::{Name, Names};
+use crate::domain::order::OrderKey;
+use crate::domain::{Message, RowId};
+use crate::store::Recovered;
+
+/// In sixteenths of a lane's memory: so much may be taken by those who wait before others are put
+/// back,
+const PUT_BACK_FROM: usize = 4;
+/// with less than so much reading what was put back begins,
+const READ_BACK_BELOW: usize = 5;
+/// and with so much it pauses. It is more, so that those who go on find room beside those who wait.
+const READ_BACK_TO: usize = 6;
+/// Order keys that are noted at most; messages of more keys wait in memory.
+const KEYS_MAX: usize = 20_000;
+
+/// A reading of what was put back.
+#[derive(Debug)]
+struct Pass {
+    /// The last row that was read.
+    to: RowId,
+    /// Keys that stay put back, from these rows on.
+    still: FxHashMap<Name, RowId>,
+}
+
+/// What was put back.
+#[derive(Debug, Default)]
+pub(super) struct PutBack {
+    /// By order key: the first row that is only in the store.
+    keys: FxHashMap<Name, RowId>,
+    /// Where they wait to go: what else goes there is put back as well.
+    destinations: FxHashSet<Name>,
+    /// The last row that was put back.
+    last: Option<RowId>,
+    /// Somebody has gone on, and so may they.
+    stirred: bool,
+    pass: Option<Pass>,
+}
+
+impl PutBack {
+    /// Somebody has gone on.
+    pub(super) fn stir(&mut self) {
+        self.stirred = !self.keys.is_empty();
+    }
+
+    /// A message of these names has ended.
+    pub(super) fn somebody_left(&mut self, names: Names) {
+        if !self.keys.is_empty()
+            && (self.destinations.contains(&names.destination) || self.has_key(names.key))
+        {
+            self.stirred = true;
+        }
+    }
+
+    fn has_key(&self, key: Name) -> bool {
+        let still = self.pass.as_ref();
+        self.keys.contains_key(&key) || still.is_some_and(|pass| pass.still.contains_key(&key))
+    }
+
+    /// Whether a message of this key is only in the store, as long as it was not read back.
+    fn has(&self, key: Name, row: RowId) -> bool {
+        let from = |keys: &FxHashMap<Name, RowId>| keys.get(&key).is_some_and(|from| *from <= row);
+        match &self.pass {
+            Some(pass) => from(&pass.still) || (row > pass.to && from(&self.keys)),
+            None => from(&self.keys),
+        }
+    }
+
+    fn note(&mut self, key: Name, row: RowId) {
+        if !self.has_key(key) {
+            self.keys.insert(key, row);
+        }
+        self.last = Some(row);
+    }
+}
+
+impl Dispatch {
+    /// Whether those who wait take so many sixteenths of the memory.
+    fn crowded(&self, sixteenths: usize) -> bool {
+        let memory = self.settings.memory;
+        let messages = self.entries.len() - self.in_flight;
+        let bytes = self.entry_bytes - self.in_flight_bytes;
+        messages >= (memory.messages_max / 16).saturating_mul(sixteenths)
+            || bytes >= (memory.bytes_max / 16).saturating_mul(sixteenths)
+    }
+
+    /// Leaves a message that was not looked at yet to the store, if it must or would better wait
+    /// there.
+    pub(super) fn put_back(&mut self, message: &Message) -> bool {
+        let crowded = self.crowded(PUT_BACK_FROM);
+        if self.put_back.keys.is_empty() && !crowded {
+            return false;
+        }
+        let names = self.destinations.names(&message.draft);
+        let put_back = &mut self.put_back;
+        let must = put_back.has_key(names.key);
+        let full = put_back.keys.len() >= KEYS_MAX;
+        let silent = put_back.destinations.contains(&names.destination)
+            || (crowded && self.destinations.makes_wait(names.destination));
+        let held = crowded && self.holds.holds_order(&message.draft);
+        if !must && (full || !(silent || held)) {
+            return false;
+        }
+        if silent {
+            put_back.destinations.insert(names.destination);
+        }
+        put_back.note(names.key, message.id.row());
+        self.backlog.forget(message.footprint_bytes());
+        true
+    }
+
+    /// Whether a message of this key was put back and not read again.
+    pub(super) fn is_put_back(&self, key: OrderKey<'_>, row: RowId) -> bool {
+        let name = self.destinations.name(key.exchange, key.key);
+        self.put_back.last >= Some(row) && self.put_back.has(name, row)
+    }
+
+    /// Whether it is worth to read what was put back.
+    pub(super) fn wants_back(&self) -> bool {
+        let put_back = &self.put_back;
+        !self.halted
+            && !put_back.keys.is_empty()
+            && (put_back.pass.is_some() || (put_back.stirred && !self.crowded(READ_BACK_BELOW)))
+    }
+
+    /// Begins or goes on with reading what was put back.
+    pub(super) fn read_back(&mut self) -> Option<Reading> {
+        if self.put_back.pass.is_none() && !self.begin_pass() {
+            self.backlog.reading_is_over();
+            return None;
+        }
+        let (pass, last) = (self.put_back.pass.as_ref()?, self.put_back.last?);
+        Some(Reading {
+            after: Some(pass.to),
+            messages_max: READ_MESSAGES_MAX,
+            bytes_max: self.settings.memory.bytes_max / 16,
+            tip: last,
+            again: true,
+        })
+    }
+
+    /// What waits for silent destinations is left out; false when that is everything.
+    fn begin_pass(&mut self) -> bool {
+        let put_back = &mut self.put_back;
+        put_back.stirred = false;
+        let destinations = &self.destinations;
+        put_back
+            .destinations
+            .retain(|name| destinations.is_quarantined(*name));
+        let silent = |key: &Name| destinations.is_quarantined(*key);
+        let first = put_back.keys.iter().filter(|(key, _)| !silent(key));
+        let Some(first) = first.map(|(_, row)| *row).min() else {
+            return false;
+        };
+        let still = put_back.keys.extract_if(|key, _| silent(key)).collect();
+        put_back.pass = Some(Pass {
+            to: RowId::from_stored(first.get() - 1),
+            still,
+        });
+        true
+    }
+
+    /// The answer to such a reading.
+    pub(super) fn taken_back(&mut self, asked: Reading, read: Vec<Recovered>) {
+        let last = self.put_back.last;
+        // What was put back since the question may have been committed since the reading.
+        let over = match read.last() {
+            Some(one) => Some(one.message.id.row()) >= last,
+            None => last <= Some(asked.tip),
+        };
+        for one in read {
+            let row = one.message.id.row();
+            if Some(row) > last {
+                break;
+            }
+            if self
+                .put_back
+                .pass
+                .as_ref()
+                .is_none_or(|pass| row <= pass.to)
+            {
+                continue;
+            }
+            let names = self.destinations.names(&one.message.draft);
+            let noted = self.put_back.keys.get(&names.key);
+            let is_it = noted.is_some_and(|from| *from <= row);
+            let full = self.crowded(READ_BACK_TO) || self.backlog.is_full(self.settings.memory);
+            if is_it && full {
+                self.end_pass(Some(row));
+                return;
+            }
+            let waits = self.destinations.is_quarantined(names.destination);
+            let put_back = &mut self.put_back;
+            let Some(pass) = put_back.pass.as_mut() else {
+                return;
+            };
+            pass.to = row;
+            if !is_it || pass.still.contains_key(&names.key) {
+                continue;
+            }
+            if waits {
+                put_back.destinations.insert(names.destination);
+                pass.still.insert(names.key, row);
+                continue;
+            }
+            self.backlog.take_back(one.message.footprint_bytes());
+            let doubt = one.duplicate_possible.then_some(one.attempts);
+            let place = self.enter(one.message, doubt);
+            self.again.insert(place, row);
+        }
+        if over {
+            self.end_pass(None);
+        }
+    }
+
+    /// Everything was read up to `before`, or all of it.
+    fn end_pass(&mut self, before: Option<RowId>) {
+        let put_back = &mut self.put_back;
+        let Some(pass) = put_back.pass.take() else {
+            return;
+        };
+        let rest = std::mem::replace(&mut put_back.keys, pass.still);
+        if let Some(before) = before {
+            for (key, from) in rest {
+                put_back.keys.entry(key).or_insert(from.max(before));
+            }
+            put_back.stirred = true;
+        }
+        if put_back.keys.is_empty() {
+            put_back.destinations.clear();
+            put_back.last = None;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Destinations that do not answer, in single sentences.
+
+use super::model::{STALL_AFTER, World, draft};
+use super::{NONE, plain, pull, world};
+use crate::broker::{LaneEvent, Outcome};
+use crate::domain::ReasonCode;
+
+/// The lane's connection is given up, and everything in flight is lost.
+fn stall(world: &mut World) {
+    world.now += STALL_AFTER;
+    assert!(world.look());
+    let lost = world.lane.clone();
+    world.report(lost.into_iter().map(|index| (index, Outcome::Unknown)));
+    let down = super::model::reason(ReasonCode::BrokerUnavailable);
+    world.tell(vec![LaneEvent::Down(down), LaneEvent::Up]);
+    world.check();
+}
+
+#[test]
+fn the_silent_ones_are_tried_alone_and_the_others_go_on() {
+    let mut world = world();
+    plain(&mut world, "", "a", 2);
+    pull(&mut world);
+    world.now += STALL_AFTER / 2;
+    plain(&mut world, "", "b", 2);
+    pull(&mut world);
+    world.report([(2, Outcome::Confirmed)]);
+    world.now -= STALL_AFTER / 2;
+    stall(&mut world);
+    assert_eq!(pull(&mut world), [3]);
+    plain(&mut world, "", "a", 1);
+    assert_eq!(pull(&mut world), NONE);
+    assert_eq!(world.probe(), Some(0));
+    assert_eq!(world.probe(), None);
+    world.probed(0, Outcome::Confirmed);
+    assert_eq!(pull(&mut world), [1, 4]);
+    world.run_out();
+}
+
+#[test]
+fn a_lost_message_goes_before_the_try_of_a_later_one_of_its_key() {
+    let mut world = world();
+    world.enqueue(draft("", "well", Some("k"), 1));
+    plain(&mut world, "", "well", 1);
+    plain(&mut world, "", "sick", 1);
+    assert_eq!(pull(&mut world), [0, 1, 2]);
+    world.now += STALL_AFTER / 2;
+    world.report([(1, Outcome::Confirmed)]);
+    world.now -= STALL_AFTER / 2;
+    world.enqueue(draft("", "sick", Some("k"), 1));
+    stall(&mut world);
+    assert_eq!(pull(&mut world), [0]);
+    // Of those that wait for the silent destination, the first can be tried at once, and is refused.
+    assert_eq!(world.probe(), Some(2));
+    world.probed(2, Outcome::Unanswered);
+    world.report([(0, Outcome::Unknown)]);
+    world.now = world.dispatch.next_probe_at().expect("it has a turn");
+    assert_eq!(world.probe(), Some(2));
+    world.probed(2, Outcome::Confirmed);
+    assert_eq!(pull(&mut world), [0, 3]);
+    world.run_out();
+}
+
+#[test]
+fn one_of_a_key_that_is_under_way_keeps_the_later_one_from_being_tried() {
+    let mut world = world();
+    world.enqueue(draft("", "also sick", Some("z"), 1));
+    world.enqueue(draft("", "sick", Some("z"), 1));
+    assert_eq!(pull(&mut world), [0, 1]);
+    stall(&mut world);
+    // Of the key k, one is in flight on the lane, and the later one is the first to be tried for its
+    // destination, since the other one there waits for its own key.
+    world.enqueue(draft("", "well", Some("k"), 1));
+    world.enqueue(draft("", "sick", Some("k"), 1));
+    assert_eq!(pull(&mut world), [2]);
+    assert_eq!((world.probe(), world.probe()), (Some(0), None));
+    world.report([(2, Outcome::Unknown)]);
+    world.now = world.dispatch.next_probe_at().expect("it has a turn");
+    assert_eq!(world.probe(), None);
+    assert_eq!(pull(&mut world), [2]);
+    world.report([(2, Outcome::Confirmed)]);
+    world.now = world.dispatch.next_probe_at().expect("it has a turn");
+    assert_eq!(world.probe(), Some(3));
+    world.run_out();
+}
+
+#[test]
+fn a_destination_that_answers_now_and_then_is_not_silent() {
+    let mut world = world();
+    plain(&mut world, "", "a", 20);
+    pull(&mut world);
+    for index in 0..20 {
+        world.now += STALL_AFTER * 9 / 10;
+        assert!(!world.look());
+        world.report([(index, Outcome::Confirmed)]);
+    }
+    world.run_out();
+}
+
+#[test]
+fn what_the_broker_blocks_is_not_silent() {
+    let mut world = world();
+    plain(&mut world, "", "a", 1);
+    pull(&mut world);
+    let blocked = super::model::reason(ReasonCode::BrokerBlocked);
+    world.tell(vec![LaneEvent::Blocked(blocked)]);
+    world.now += STALL_AFTER * 3;
+    assert!(!world.look());
+    world.tell(vec![LaneEvent::Unblocked]);
+    assert!(!world.look());
+    world.now += STALL_AFTER / 2;
+    assert!(!world.look());
+    world.now += STALL_AFTER / 2;
+    assert!(world.look());
+}
