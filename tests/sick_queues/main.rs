@@ -65,6 +65,12 @@ impl Timed {
     }
 }
 
+/// What was measured, for whoever runs the tests with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "figures are for people")]
+fn tell(measured: &str) {
+    eprintln!("{measured}");
+}
+
 fn quarantined(stack: &Stack) -> usize {
     stack.relay.health().broker.quarantined
 }

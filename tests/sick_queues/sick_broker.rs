@@ -87,14 +87,14 @@ impl SickBroker {
 async fn serve(mut connection: PeerConnection, state: Arc<Mutex<State>>) {
     let mut lane = String::new();
     let mut stuck = false;
-    let mut late: BTreeMap<(Instant, u64), u16> = BTreeMap::new();
+    let mut waiting: BTreeMap<(Instant, u64), u16> = BTreeMap::new();
     loop {
-        let next = late.first_key_value().map(|((at, _), _)| *at);
+        let next = waiting.first_key_value().map(|((at, _), _)| *at);
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
         let event = tokio::select! {
             event = connection.next_event_within(Duration::from_hours(1)) => event,
             () = tokio::time::sleep_until(next.into()) => {
-                if let Some(((_, tag), channel)) = late.pop_first() {
+                if let Some(((_, tag), channel)) = waiting.pop_first() {
                     connection.ack(channel, tag, false).await;
                 }
                 continue;
@@ -105,7 +105,7 @@ async fn serve(mut connection: PeerConnection, state: Arc<Mutex<State>>) {
                 if let Some(AMQPValue::LongString(name)) = client.properties.get("connection_name")
                 {
                     let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
-                    lane = name.trim_start_matches("amqpost ").to_owned();
+                    name.trim_start_matches("amqpost ").clone_into(&mut lane);
                 }
                 let mut state = state.lock().expect("no panic");
                 state.connections.push(lane.clone());
@@ -118,7 +118,9 @@ async fn serve(mut connection: PeerConnection, state: Arc<Mutex<State>>) {
                     _ if stuck => {}
                     None => connection.ack(channel, tag, false).await,
                     Some(Mood::Nacking) => connection.nack(channel, tag, false).await,
-                    Some(Mood::Slow(by)) => drop(late.insert((Instant::now() + by, tag), channel)),
+                    Some(Mood::Slow(by)) => {
+                        drop(waiting.insert((Instant::now() + by, tag), channel))
+                    }
                     Some(Mood::Dead | Mood::Blocking) => {}
                 }
             }

@@ -9,7 +9,7 @@ use super::support::callers::{broker_is, gateway, message, post_some};
 use super::support::queues::{Kind, Place};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
-use super::{GRACE, STALL_AFTER, quarantined, shape, stop, timed};
+use super::{GRACE, STALL_AFTER, quarantined, shape, stop, tell, timed};
 
 /// More than a lane has in flight.
 const SICK: usize = 300;
@@ -51,7 +51,9 @@ async fn a_frozen_queue(kind: Kind) {
             later = later.max(took);
         }
     }
-    eprintln!("{kind:?}: others took {first:?} at most, and {later:?} once it was set apart");
+    tell(&format!(
+        "{kind:?}: others took {first:?} at most, and {later:?} once it was set apart"
+    ));
     assert!(first < STALL_AFTER + GRACE, "others waited {first:?}");
     assert!(
         later < STALL_AFTER / 2,
@@ -66,10 +68,10 @@ async fn a_frozen_queue(kind: Kind) {
         let outcome = wait::within("it is thawed", SOON * 4, stack.outcome(one.id)).await;
         told.push((one, outcome));
     }
-    eprintln!(
+    tell(&format!(
         "{kind:?}: thawed, all were out after {:?}",
         resumed.elapsed()
-    );
+    ));
     assert_eq!(quarantined(&stack), 0);
     audit::assert_nothing_lost(&told, &sick.take_all().await);
     stop(stack).await;

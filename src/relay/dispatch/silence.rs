@@ -21,9 +21,10 @@ use super::{Dispatch, Link, Way};
 use crate::broker::Handover;
 use crate::domain::{Reason, ReasonCode, RetrySchedule, RowId};
 
-/// How long the first try of a destination may take. Who is well answers sooner.
+/// How long the first try of a destination may take: who is well answers sooner. The next ones may
+/// take twice as long each,
 const FIRST_PATIENCE: Duration = Duration::from_millis(200);
-/// How long most of the later tries may take.
+/// up to so long.
 const LATER_PATIENCE: Duration = Duration::from_secs(1);
 /// Of so many tries one may take as long as the slowest queue that is not called silent.
 const FULL_PATIENCE_EVERY: u32 = 4;
@@ -274,9 +275,9 @@ impl Dispatch {
 }
 
 fn patience(tries: u32, stall_after: Duration) -> Duration {
-    match tries {
-        0 => FIRST_PATIENCE.min(stall_after),
-        _ if tries % FULL_PATIENCE_EVERY == 2 => stall_after,
-        _ => LATER_PATIENCE.min(stall_after),
+    if tries % FULL_PATIENCE_EVERY == FULL_PATIENCE_EVERY - 1 {
+        return stall_after;
     }
+    let growing = FIRST_PATIENCE * (1 << tries.min(8));
+    growing.min(LATER_PATIENCE).min(stall_after)
 }

@@ -233,8 +233,7 @@ fn happen(world: &mut World, deed: Deed) {
             let at = which.index(world.all.len() + 1);
             let row = crate::domain::RowId::from_stored(at as u64 + 1);
             let here = world.all.get(at).map(|seen| seen.whereabouts);
-            use Whereabouts::{Lane, Probation, Quarantine};
-            if !matches!(here, Some(Lane | Probation | Quarantine)) {
+            if matches!(here, None | Some(Whereabouts::Idle | Whereabouts::Settled)) {
                 world.tell(vec![LaneEvent::Ended(row, outcome(verdict))]);
             }
         }

@@ -95,6 +95,8 @@ pub(super) struct World {
     pub(super) probation: Option<usize>,
     /// In flight on quarantine lanes.
     pub(super) probes: Vec<usize>,
+    /// How long the last of them may take.
+    pub(super) patience: Duration,
     /// Destinations that do not answer.
     quarantined: BTreeSet<Destination>,
     /// When destinations last answered.
@@ -150,6 +152,7 @@ impl World {
             lane: Vec::new(),
             probation: None,
             probes: Vec::new(),
+            patience: Duration::ZERO,
             quarantined: BTreeSet::new(),
             answered: HashMap::new(),
             unblocked_at: None,

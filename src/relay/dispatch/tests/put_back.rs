@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ struct Lane {
     probes: Vec<Arc<Message>>,
     dead: Vec<&'static str>,
     refusing: Vec<&'static str>,
+    began: Instant,
     at: Moment,
 }
 
@@ -55,7 +56,9 @@ impl Lane {
             },
         };
         let down = Reason::own(ReasonCode::BrokerUnavailable, "not yet");
+        let began = clock::monotonic();
         let mut lane = Self {
+            began,
             dispatch: Dispatch::new(settings, down),
             minter: IdMinter::default(),
             stored: BTreeMap::new(),
@@ -66,7 +69,7 @@ impl Lane {
             dead: Vec::new(),
             refusing: Vec::new(),
             at: Moment {
-                now: clock::monotonic(),
+                now: began,
                 wall: WallTime::default(),
             },
         };
@@ -165,11 +168,7 @@ impl Lane {
     }
 
     fn look(&mut self) {
-        if self
-            .dispatch
-            .stalled(self.at.now, self.at.now - STALL_AFTER)
-            .is_some()
-        {
+        if self.dispatch.stalled(self.at.now, self.began).is_some() {
             let lost = std::mem::take(&mut self.in_flight);
             let lost = lost
                 .into_iter()

@@ -1,5 +1,7 @@
 //! Destinations that do not answer, in single sentences.
 
+use std::time::{Duration, Instant};
+
 use super::model::{STALL_AFTER, World, draft};
 use super::{NONE, plain, pull, world};
 use crate::broker::{LaneEvent, Outcome};
@@ -82,6 +84,58 @@ fn one_of_a_key_that_is_under_way_keeps_the_later_one_from_being_tried() {
     world.now = world.dispatch.next_probe_at().expect("it has a turn");
     assert_eq!(world.probe(), Some(3));
     world.run_out();
+}
+
+/// With so many connections, and an answer after so long.
+const LANES: usize = 8;
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+#[test]
+fn behind_many_dead_destinations_the_well_ones_get_out_within_two_seconds() {
+    const OF_EACH: usize = 40;
+    let mut world = world();
+    // The dead ones were heard of last, so that nothing speaks for the others.
+    for kind in ["well", "dead"] {
+        for number in 0..OF_EACH {
+            plain(&mut world, "", &format!("{kind} {number}"), 1);
+        }
+        let warm = world.pull(200, 10_000);
+        world.now += ROUND_TRIP;
+        world.report(warm.into_iter().map(|index| (index, Outcome::Confirmed)));
+    }
+    for number in 0..OF_EACH {
+        plain(&mut world, "", &format!("dead {number}"), 1);
+        plain(&mut world, "", &format!("well {number}"), 1);
+    }
+    world.pull(200, 10_000);
+    stall(&mut world);
+    world.pull(200, 10_000);
+    let stalled = world.now;
+    let mut left = OF_EACH;
+    let mut trying: Vec<(Instant, usize, Outcome)> = Vec::new();
+    while left > 0 {
+        while trying.len() < LANES
+            && let Some(index) = world.probe()
+        {
+            let key = &world.all[index].message.draft.routing_key;
+            let (after, outcome) = if key.starts_with("well") {
+                (ROUND_TRIP, Outcome::Confirmed)
+            } else {
+                (world.patience, Outcome::Unanswered)
+            };
+            trying.push((world.now + after, index, outcome));
+        }
+        trying.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        let Some((at, index, outcome)) = trying.pop() else {
+            world.now = world.dispatch.next_probe_at().expect("somebody is left");
+            continue;
+        };
+        world.now = world.now.max(at);
+        left -= usize::from(outcome == Outcome::Confirmed);
+        world.probed(index, outcome);
+    }
+    let took = world.now - stalled;
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
 }
 
 #[test]

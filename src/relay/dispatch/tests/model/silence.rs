@@ -74,6 +74,7 @@ impl World {
         let index = self.handed_over(&handover, Whereabouts::Quarantine);
         let patience = handover.patience.expect("it is not waited for without end");
         assert!(patience <= STALL_AFTER);
+        self.patience = patience;
         self.probes.push(index);
         Some(index)
     }
