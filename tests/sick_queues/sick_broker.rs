@@ -119,7 +119,7 @@ async fn serve(mut connection: PeerConnection, state: Arc<Mutex<State>>) {
                     None => connection.ack(channel, tag, false).await,
                     Some(Mood::Nacking) => connection.nack(channel, tag, false).await,
                     Some(Mood::Slow(by)) => {
-                        drop(waiting.insert((Instant::now() + by, tag), channel))
+                        let _ = waiting.insert((Instant::now() + by, tag), channel);
                     }
                     Some(Mood::Dead | Mood::Blocking) => {}
                 }

@@ -19,6 +19,7 @@ impl Dispatch {
             return false;
         }
         self.end_pauses(now);
+        let room = self.within_memory(room);
         let mut bytes_left = room.bytes;
         for looked_at in 0.. {
             if into.len() >= room.messages || self.is_idle() {

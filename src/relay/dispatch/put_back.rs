@@ -15,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Dispatch;
 use super::backlog::{READ_MESSAGES_MAX, Reading};
 use super::destinations::{Name, Names};
+use crate::broker::Room;
 use crate::domain::order::OrderKey;
 use crate::domain::{Message, RowId};
 use crate::store::Recovered;
@@ -22,6 +23,8 @@ use crate::store::Recovered;
 /// In sixteenths of a lane's memory: so much may be taken by those who wait before others are put
 /// back,
 const PUT_BACK_FROM: usize = 4;
+/// so much may be in flight, since what is lost waits in memory too, and cannot be put back,
+const IN_FLIGHT_TO: usize = 3;
 /// with less than so much reading what was put back begins,
 const READ_BACK_BELOW: usize = 5;
 /// and with so much it pauses. It is more, so that those who go on find room beside those who wait.
@@ -97,6 +100,20 @@ impl Dispatch {
         let bytes = self.entry_bytes - self.in_flight_bytes;
         messages >= (memory.messages_max / 16).saturating_mul(sixteenths)
             || bytes >= (memory.bytes_max / 16).saturating_mul(sixteenths)
+    }
+
+    /// Leaves room in memory for others, should everything in flight be lost.
+    pub(super) fn within_memory(&self, room: Room) -> Room {
+        let memory = self.settings.memory;
+        let messages = (memory.messages_max / 16)
+            .saturating_mul(IN_FLIGHT_TO)
+            .max(1);
+        let bytes = (memory.bytes_max / 16).saturating_mul(IN_FLIGHT_TO);
+        Room {
+            messages: room.messages.min(messages.saturating_sub(self.in_flight)),
+            bytes: room.bytes.min(bytes.saturating_sub(self.in_flight_bytes)),
+            empty: room.empty,
+        }
     }
 
     /// Leaves a message that was not looked at yet to the store, if it must or would better wait

@@ -14,7 +14,7 @@ use crate::domain::{
 use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Reading, Settings};
 use crate::store::Recovered;
 
-const MESSAGES_MAX: usize = 6;
+const MESSAGES_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
 enum Deed {
@@ -210,12 +210,13 @@ proptest! {
         spill.answer();
         for round in 0.. {
             prop_assert!(round < 10_000, "it never comes to rest");
+            let idle = spill.in_flight.is_empty();
             let pulled = spill.pull(3);
             spill.confirm(3);
             let asked = spill.ask();
             spill.answer();
             spill.check();
-            if pulled == 0 && !asked && spill.in_flight.is_empty() {
+            if pulled == 0 && !asked && idle {
                 break;
             }
         }

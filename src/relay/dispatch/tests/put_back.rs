@@ -129,7 +129,7 @@ impl Lane {
     fn pull(&mut self, messages: usize) -> usize {
         let mut batch = Vec::new();
         let room = Room {
-            messages: messages.min(8_usize.saturating_sub(self.in_flight.len())),
+            messages,
             bytes: 1000,
             empty: self.in_flight.is_empty(),
         };
@@ -218,7 +218,7 @@ impl Lane {
 
     /// Everything happens that can, once.
     fn round(&mut self) {
-        self.pull(8);
+        self.pull(MESSAGES_MAX);
         self.answer(8);
         self.commit();
         self.look();
@@ -325,7 +325,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => (0..3_usize, prop::option::of(0..3_usize), 1..30_usize)
             .prop_map(|(key, ordering_key, count)| Deed::Accept(key, ordering_key, count)),
-        3 => (1..9_usize).prop_map(Deed::Pull),
+        3 => (1..50_usize).prop_map(Deed::Pull),
         3 => (1..9_usize).prop_map(Deed::Answer),
         2 => Just(Deed::Commit),
         2 => Just(Deed::Look),
