@@ -368,6 +368,7 @@ proptest! {
                 Deed::Ask => lane.ask(),
                 Deed::Refill => lane.refill(),
                 Deed::Race(key, count) => {
+                    lane.answer(MESSAGES_MAX);
                     lane.ask();
                     lane.accept(KEYS[key], None, count);
                     lane.pull(count);
