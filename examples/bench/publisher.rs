@@ -67,6 +67,14 @@ impl Feed for MemoryFeed {
         None
     }
 
+    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
+        false
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
+        None
+    }
+
     fn call(&self) -> Arc<Notify> {
         Arc::default()
     }

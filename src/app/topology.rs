@@ -84,6 +84,14 @@ impl<F: Feed> Feed for Gated<F> {
         open.then(|| self.feed.deadline()).flatten()
     }
 
+    fn is_stalled(&mut self, now: Instant, slow_until: Instant) -> bool {
+        self.feed.is_stalled(now, slow_until)
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
+        self.feed.stall_check()
+    }
+
     fn call(&self) -> Arc<Notify> {
         self.feed.call()
     }

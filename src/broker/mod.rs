@@ -97,14 +97,10 @@ pub trait Feed: Send + 'static {
 
     /// Whether the connection is to be given up and another one made at once, since something in
     /// flight gets no answer. Up to `slow_until` the socket took bytes only slowly.
-    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
-        false
-    }
+    fn is_stalled(&mut self, now: Instant, slow_until: Instant) -> bool;
 
     /// When [`Feed::is_stalled`] may turn true.
-    fn stall_check(&self) -> Option<Instant> {
-        None
-    }
+    fn stall_check(&self) -> Option<Instant>;
 
     /// Is notified when there may be something to pull.
     fn call(&self) -> Arc<Notify>;

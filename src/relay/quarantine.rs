@@ -71,6 +71,15 @@ impl Feed for QuarantineFeed {
             .min()
     }
 
+    /// One that is alone is waited for as long as its patience says.
+    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
+        false
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
+        None
+    }
+
     fn call(&self) -> Arc<Notify> {
         Arc::clone(&self.lanes.quarantine[self.number])
     }

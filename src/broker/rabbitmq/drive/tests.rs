@@ -24,6 +24,14 @@ impl Feed for Overdue {
         Some(self.since)
     }
 
+    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
+        false
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
+        None
+    }
+
     fn call(&self) -> Arc<Notify> {
         Arc::default()
     }
@@ -119,6 +127,14 @@ impl Feed for Unwanted {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn is_stalled(&mut self, _now: Instant, _slow_until: Instant) -> bool {
+        false
+    }
+
+    fn stall_check(&self) -> Option<Instant> {
         None
     }
 
