@@ -182,6 +182,7 @@ pub(super) fn example() -> Option<serde_json::Value> {
         lanes_up: 4,
         lanes_blocked: 0,
         lanes: 4,
+        quarantined: 0,
         reason: None,
     };
     let told = StatsJson {
