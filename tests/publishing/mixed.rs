@@ -11,7 +11,7 @@ use super::gateway;
 use super::support::broker_node::shared_broker_url;
 use super::support::gateway::Gateway;
 use super::support::mixed::{Caller, Sent};
-use super::support::queues::{Kind, Place};
+use super::support::queues::{Arrived, Kind, Place};
 
 const CALLERS: usize = 8;
 const REQUESTS: usize = 120;
@@ -62,7 +62,7 @@ async fn every_status_is_true_and_every_order_kept_by_every_way_of_publishing() 
     for caller in 0..CALLERS {
         let key = format!("key.{caller}");
         let of_key = arrived.iter().filter(|one| one.routing_key == key);
-        let there: Vec<_> = of_key.map(|one| one.amqpost_id()).collect();
+        let there: Vec<_> = of_key.map(Arrived::amqpost_id).collect();
         let of_key = sent.iter().filter(|one| one.routing_key == key);
         let accepted: Vec<_> = of_key.map(|one| Some(one.id.clone())).collect();
         assert_eq!(there, accepted, "{key}");

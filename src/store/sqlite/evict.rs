@@ -23,6 +23,10 @@ const DROP_PAYLOAD: &str = "DELETE FROM payloads WHERE row = ?1";
 const PAYLOAD_BYTES: &str = "SELECT length(payload) + ifnull(length(properties), 0) FROM payloads
     WHERE row = ?1 AND EXISTS (SELECT 1 FROM settled WHERE row = ?1 AND position = ?2)";
 
+/// History that takes less of the budget than this share does not make way early: to forget it would
+/// gain nothing, and whoever asks what became of the last messages would not be told.
+const SMALL_SHARE: u64 = 64;
+
 /// What is known of what is due, between two looks at the clock.
 pub(super) struct Due {
     pub(super) now: WallTime,
@@ -59,7 +63,8 @@ impl Limits {
     pub(super) fn new(options: &Options, due: &Due) -> Self {
         Self {
             history_bytes_max: if due.squeezed {
-                0
+                let small = options.store_bytes_max / SMALL_SHARE;
+                options.history_bytes_max.min(small)
             } else {
                 options.history_bytes_max
             },

@@ -228,10 +228,35 @@ fn while_nothing_is_settled_history_makes_way_too() {
             bench.store().upkeep(at(row)).expect("upkeep");
         }
         let facts = bench.reader().facts().expect("facts");
-        assert_eq!(facts.confirmed, 0, "messages of {payload_bytes} bytes");
+        let left = facts.history_bytes;
+        assert!(left <= (4 << 20) / 64, "{left} bytes of history are left");
         let bytes: u64 = facts.pending.iter().map(|facts| facts.bytes).sum();
         assert!(bytes > 1 << 20, "{bytes} bytes of messages found room");
     }
+}
+
+#[test]
+fn what_was_settled_last_is_told_although_the_store_is_full() {
+    let mut bench = Bench::new(small());
+    let mut all = Vec::new();
+    loop {
+        let next = [one(all.len() as u64 + 1, vec![5; 10_000])];
+        match bench.store().commit(&accepting(&next)) {
+            Ok(()) => all.extend(next),
+            Err(error) => {
+                assert_eq!(error, StoreError::Full);
+                break;
+            }
+        }
+        upkeep(&mut bench, at(all.len() as u64));
+    }
+    for some in all.chunks(10) {
+        let settled = confirmed(some);
+        bench.store().commit(&settling(&settled)).expect("commit");
+        upkeep(&mut bench, at(1));
+    }
+    assert!(all.len() > 100, "{} found room", all.len());
+    assert!(all.iter().all(|one| is_kept(&bench, one.message.id)));
 }
 
 #[test]
