@@ -29,6 +29,7 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
         StoreUrl::Memory => {
             let limits = &config.limits;
             let store = MemoryStore::new(HistoryBudget {
+                keys_kept: std::time::Duration::from_hours(24),
                 messages_max: limits.history_messages_max,
                 bytes_max: limits.history_bytes_max.min(MEMORY_HISTORY_BYTES_MAX),
             });

@@ -6,6 +6,7 @@
 pub mod caller;
 pub mod headers;
 pub mod id;
+pub mod idempotency;
 pub mod lifecycle;
 pub mod limits;
 pub mod message;
@@ -19,6 +20,7 @@ pub mod topology;
 pub use caller::Caller;
 pub use headers::{HeaderValue, Table};
 pub use id::{IdMinter, MessageId, RowId};
+pub use idempotency::Fingerprint;
 pub use lifecycle::{Event, Illegal, Life};
 pub use limits::Limits;
 pub use message::{DeliveryMode, Draft, Message, Properties};

@@ -41,6 +41,9 @@ pub(super) fn refused(error: &AcceptError) -> Problem {
             Code::Stopping,
             "the gateway is about to end; nothing was accepted",
         ),
+        AcceptError::KeyReused | AcceptError::StoreUnavailable => {
+            Problem::new(Code::StoreUnavailable, "to be told")
+        }
         AcceptError::OutcomeUnknown => Problem::new(
             Code::OutcomeUnknown,
             "the store did not confirm the message: it may or may not be published",

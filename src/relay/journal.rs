@@ -16,14 +16,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Start;
+use super::keys::{Claimed, Keys};
 use super::lanes::Lanes;
 use crate::clock;
-use crate::domain::{IdMinter, RowId};
+use crate::domain::{IdMinter, Message, RowId};
 use crate::store::{Accepted, Audience, Note, Settlement, StoreError, Upkeep, WriteStore};
 use admission::Reply;
 use batch::Batch;
 
-mod admission;
+pub(super) mod admission;
 mod batch;
 
 /// Final statuses wait so long for new messages to ride along with.
@@ -96,6 +97,8 @@ pub(super) struct Journal {
     /// Whether the store must know what may have been handed over.
     durable: bool,
     audience: Arc<dyn Audience>,
+    /// Claims of messages that are queued end here, with their commit.
+    pub(super) keys: Arc<Keys>,
 }
 
 /// What the writer does next.
@@ -136,6 +139,7 @@ impl Journal {
             settled_wait,
             durable,
             audience,
+            keys: Arc::default(),
         }
     }
 
@@ -211,6 +215,7 @@ impl Journal {
         queue.phase = Phase::Ending;
         // Dropping the replies tells everybody who still waits that the outcome is unknown.
         queue.replies.clear();
+        self.keys.give_up();
         written
     }
 
@@ -294,11 +299,26 @@ impl Journal {
         }
     }
 
+    /// The keys of what was kept are in the store now; those of what was refused are free.
+    fn end_claims(&self, batch: &mut Batch) {
+        for accepted in &batch.accepted {
+            if let Some(used) = &accepted.key {
+                let Message { id, draft, .. } = &*accepted.message;
+                let kept = Claimed::Kept(*id, used.fingerprint);
+                self.keys.end(&draft.caller, &used.key, kept);
+            }
+        }
+        for (caller, key) in batch.freed_keys.drain(..) {
+            self.keys.end(&caller, &key, Claimed::Free);
+        }
+    }
+
     /// After the commit: lanes get their messages, callers their answers, waiters their news.
     fn tell(&self, batch: &mut Batch, lanes: &Lanes) {
         if let Some(row) = batch.handed_to {
             lanes.open_to(row);
         }
+        self.end_claims(batch);
         lanes.enqueue(&mut batch.accepted);
         for reply in batch.replies.drain(..) {
             // Whoever has left no longer needs the answer.

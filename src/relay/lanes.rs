@@ -80,7 +80,10 @@ impl Lanes {
             return;
         }
         let mut by_lane: Vec<Vec<Arc<Message>>> = vec![Vec::new(); self.desks.len()];
-        for Accepted { message, partition } in accepted.drain(..) {
+        for Accepted {
+            message, partition, ..
+        } in accepted.drain(..)
+        {
             by_lane[usize::from(partition)].push(message);
         }
         for (desk, messages) in self.desks.iter().zip(by_lane) {

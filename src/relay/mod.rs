@@ -7,7 +7,9 @@
 mod backlog_reader;
 pub mod dispatch;
 mod feeds;
+mod idempotency;
 mod journal;
+mod keys;
 mod lanes;
 mod prober;
 mod quarantine;
@@ -21,6 +23,7 @@ use tokio::sync::watch;
 
 pub use backlog_reader::BacklogReader;
 pub use feeds::{LaneFeed, ProbationFeed};
+pub use idempotency::{Acceptance, Keyed};
 pub use journal::Budget;
 pub use quarantine::QuarantineFeed;
 
@@ -44,6 +47,12 @@ pub enum AcceptError {
     /// The process is about to end.
     #[error("the gateway is stopping")]
     Stopping,
+    /// Another message was accepted with the same idempotency key.
+    #[error("the idempotency key was used for another message")]
+    KeyReused,
+    /// Whether the idempotency key was used before could not be found out.
+    #[error("the store cannot be asked about the idempotency key")]
+    StoreUnavailable,
     /// The commit failed or its answer was lost: it may or may not have been accepted.
     #[error("whether the message was accepted is not known")]
     OutcomeUnknown,
@@ -198,7 +207,8 @@ impl Relay {
     /// Accepts messages that have passed the rules, in their order and each on its own; returns when
     /// all that are accepted are committed. The answers are in the order of `drafts`.
     pub async fn accept_all(&self, drafts: Vec<Draft>) -> Vec<Result<Arc<Message>, AcceptError>> {
-        self.journal.accept_all(drafts).await
+        let queued = self.journal.queue_all(drafts.into_iter().map(Into::into));
+        queued.committed().await
     }
 
     /// How a message whose record says pending is getting on.

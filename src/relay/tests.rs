@@ -5,5 +5,6 @@ mod bench;
 mod budget;
 mod commits;
 mod gate;
+mod keys;
 mod probes;
 mod stopping;

@@ -265,6 +265,7 @@ fn in_memory(messages_max: usize) -> InMemory {
     let bytes_max = usize::MAX;
     InMemory {
         store: MemoryStore::new(HistoryBudget {
+            keys_kept: std::time::Duration::from_hours(24),
             messages_max,
             bytes_max,
         }),

@@ -1,15 +1,19 @@
 //! A store in memory: it survives nothing.
 
+mod keys;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::{
     Accepted, Batch, Facts, Filter, Lookup, Note, Oldest, Page, PageSize, PartitionFacts, Payload,
-    PayloadLookup, ReadStore, Record, Recovered, Settlement, StoreError, Tally, Upkeep, WriteStore,
+    PayloadLookup, ReadStore, Record, Recovered, Settlement, StoreError, Tally, Upkeep, UsedKey,
+    WriteStore,
 };
 use crate::domain::{Caller, Message, MessageId, RowId, Status, WallTime};
 
@@ -20,6 +24,8 @@ pub struct HistoryBudget {
     pub messages_max: usize,
     /// Their bytes, as [`Message::footprint_bytes`] accounts them.
     pub bytes_max: usize,
+    /// How long idempotency keys are kept.
+    pub keys_kept: Duration,
 }
 
 /// A handle; all clones see the same messages.
@@ -31,6 +37,7 @@ pub struct MemoryStore {
 struct Kept {
     rows: BTreeMap<RowId, Row>,
     tallies: FxHashMap<Caller, Tally>,
+    keys: keys::Keys,
     /// The pending ones of each partition, with the last doubt about each.
     pending: Vec<BTreeMap<RowId, Option<Note>>>,
     pending_bytes: Vec<u64>,
@@ -53,6 +60,7 @@ impl MemoryStore {
         let kept = Kept {
             rows: BTreeMap::new(),
             tallies: FxHashMap::default(),
+            keys: keys::Keys::default(),
             pending: Vec::new(),
             pending_bytes: Vec::new(),
             history: VecDeque::new(),
@@ -103,6 +111,15 @@ impl ReadStore for MemoryStore {
     fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
         let kept = self.kept.lock();
         Ok(ids.iter().map(|id| kept.look_up(*id)).collect())
+    }
+
+    fn used_keys(
+        &self,
+        keys: &[(Caller, Box<str>)],
+        since: WallTime,
+    ) -> Result<Vec<Option<UsedKey>>, StoreError> {
+        let kept = self.kept.lock();
+        Ok(keys.iter().map(|key| kept.keys.get(key, since)).collect())
     }
 
     fn payload(&self, id: MessageId) -> Result<PayloadLookup, StoreError> {
@@ -273,6 +290,9 @@ impl Kept {
             outcome: None,
         };
         self.rows.insert(row_id, row);
+        if let Some(used) = &accepted.key {
+            (self.keys).keep(&accepted.message, used, self.budget.keys_kept);
+        }
         self.tally(&accepted.message.draft.caller).pending += 1;
         self.facts.last_row = self.facts.last_row.max(Some(row_id));
     }
@@ -360,6 +380,7 @@ mod tests {
         MemoryStore::new(HistoryBudget {
             messages_max,
             bytes_max,
+            keys_kept: Duration::MAX,
         })
     }
 

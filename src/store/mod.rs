@@ -16,7 +16,9 @@ pub mod sqlite;
 
 use std::sync::Arc;
 
-pub use questions::{Filter, Oldest, Page, PageSize, Payload, PayloadLookup, Tally};
+pub use questions::{
+    Filter, KeyUse, Oldest, Page, PageSize, Payload, PayloadLookup, Tally, UsedKey,
+};
 
 use crate::domain::{Caller, Message, MessageId, Reason, RowId, Status, WallTime};
 
@@ -28,6 +30,8 @@ pub struct Accepted {
     /// What must be read back in order together (the relay's lane). The store keeps it and never
     /// computes it.
     pub partition: u8,
+    /// The idempotency key that it was accepted with, which lives as long as keys do.
+    pub key: Option<Box<KeyUse>>,
 }
 
 /// A pending message some hand-over of which left a doubt: from now on it counts as possibly
@@ -269,6 +273,17 @@ pub trait ReadStore: Send + Sync + 'static {
     /// # Errors
     /// As [`StoreError`] says.
     fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError>;
+
+    /// What each of `keys` (a caller's key each) was used for since `since`, in their order and at one
+    /// moment.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn used_keys(
+        &self,
+        keys: &[(Caller, Box<str>)],
+        since: WallTime,
+    ) -> Result<Vec<Option<UsedKey>>, StoreError>;
 
     /// The payload of `id`.
     ///

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Record;
-use crate::domain::{Caller, MessageId, ReasonCode, RowId, Status, WallTime};
+use crate::domain::{Caller, Fingerprint, MessageId, ReasonCode, RowId, Status, WallTime};
 
 /// Which messages a question is about. `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,4 +132,22 @@ pub enum Oldest {
     Message(MessageId),
     /// It was accepted after this row, and was not looked for any further.
     After(RowId),
+}
+
+/// An idempotency key and the message that it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The caller's key.
+    pub key: Box<str>,
+    /// Of the message.
+    pub fingerprint: Fingerprint,
+}
+
+/// What is kept of an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedKey {
+    /// The message that was accepted with it.
+    pub id: MessageId,
+    /// Of the message.
+    pub fingerprint: Fingerprint,
 }

@@ -63,6 +63,7 @@ impl Stack {
     /// Starts with the brokers at `urls`.
     pub fn start(urls: &[String], shape: &Shape) -> Self {
         let history = HistoryBudget {
+            keys_kept: std::time::Duration::from_hours(24),
             messages_max: shape.history_messages_max,
             bytes_max: usize::MAX,
         };

@@ -12,7 +12,7 @@ use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
     Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
-    Tally,
+    Tally, UsedKey,
 };
 
 async fn published(rig: &Rig) -> (MessageId, String) {
@@ -174,6 +174,14 @@ impl ReadStore for Silent {
         Err(StoreError::Unavailable("gone".into()))
     }
 
+    fn used_keys(
+        &self,
+        _: &[(Caller, Box<str>)],
+        _: WallTime,
+    ) -> Result<Vec<Option<UsedKey>>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
     fn payload(&self, _: MessageId) -> Result<PayloadLookup, StoreError> {
         Err(StoreError::Unavailable("gone".into()))
     }
@@ -208,6 +216,7 @@ impl ReadStore for Silent {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
     let store = MemoryStore::new(HistoryBudget {
+        keys_kept: std::time::Duration::from_hours(24),
         messages_max: 1,
         bytes_max: usize::MAX,
     });

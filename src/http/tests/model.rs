@@ -92,6 +92,7 @@ impl Model {
         let accepted = [Accepted {
             message: Arc::clone(&message),
             partition: 0,
+            key: None,
         }];
         let batch = Batch {
             accepted: &accepted,
@@ -198,6 +199,7 @@ impl Rig {
 
     pub(super) fn with(limits: Limits, settings: Settings) -> Self {
         let store = MemoryStore::new(HistoryBudget {
+            keys_kept: std::time::Duration::from_hours(24),
             messages_max: limits.history_messages_max,
             bytes_max: limits.history_bytes_max,
         });

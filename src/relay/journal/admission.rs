@@ -8,7 +8,7 @@ use super::{Budget, Journal, Phase, Queue, StoreRoom};
 use crate::domain::order::OrderKey;
 use crate::domain::{Draft, Message, WallTime};
 use crate::relay::AcceptError;
-use crate::store::Accepted;
+use crate::store::{Accepted, KeyUse};
 use crate::{chance, clock};
 
 /// Messages of one reply at most, which bounds how long the queue is locked.
@@ -17,7 +17,7 @@ const REPLY_MESSAGES_MAX: usize = 512;
 const REPLY_BYTES_MAX: usize = 2 << 20;
 
 /// A message that was queued, or why it was not.
-pub(super) type Admitted = Result<Arc<Message>, AcceptError>;
+pub(in crate::relay) type Admitted = Result<Arc<Message>, AcceptError>;
 
 type Committed = oneshot::Receiver<Result<(), AcceptError>>;
 
@@ -32,46 +32,77 @@ async fn answer(committed: Committed) -> Result<(), AcceptError> {
     committed.await.unwrap_or(Err(AcceptError::OutcomeUnknown))
 }
 
-impl Journal {
-    /// Accepts a message; returns when it is committed.
-    pub(in crate::relay) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
-        let (mut messages, committed) = self.admit(&mut std::iter::once(draft));
-        let message = messages.pop().unwrap_or(Err(AcceptError::OutcomeUnknown))?;
-        answer(committed).await.map(|()| message)
+/// What is to be queued.
+pub(in crate::relay) struct Request {
+    pub(in crate::relay) draft: Draft,
+    /// Whose claim the requester holds: the commit of the message ends it.
+    pub(in crate::relay) key: Option<Box<KeyUse>>,
+}
+
+impl From<Draft> for Request {
+    fn from(draft: Draft) -> Self {
+        Self { draft, key: None }
+    }
+}
+
+/// Messages that are queued, or why not, and the commits that they wait for.
+pub(in crate::relay) struct Queued(Vec<(Vec<Admitted>, Committed)>);
+
+impl Queued {
+    /// Whether each is queued, in the order of the requests.
+    pub(in crate::relay) fn admitted(&self) -> impl Iterator<Item = &Admitted> {
+        self.0.iter().flat_map(|(messages, _)| messages)
     }
 
-    /// Accepts messages in their order, each on its own; returns when all are committed.
-    pub(in crate::relay) async fn accept_all(&self, drafts: Vec<Draft>) -> Vec<Admitted> {
-        let mut drafts = drafts.into_iter();
-        // All are queued before anything is waited for: who leaves then leaves nothing half queued.
-        let mut parts = Vec::new();
-        while drafts.len() > 0 {
-            parts.push(self.admit(&mut drafts));
-        }
+    /// Returns when all are committed.
+    pub(in crate::relay) async fn committed(self) -> Vec<Admitted> {
         let mut all = Vec::new();
-        for (messages, committed) in parts {
+        for (messages, committed) in self.0 {
             let answer = answer(committed).await;
-            all.extend((messages.into_iter()).map(|message| {
+            all.extend(messages.into_iter().map(|message| {
                 let message = message?;
                 answer.clone().map(|()| message)
             }));
         }
         all
     }
+}
+
+impl Journal {
+    /// Accepts a message; returns when it is committed.
+    pub(in crate::relay) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
+        let (mut messages, committed) = self.admit(&mut std::iter::once(draft.into()));
+        let message = messages.pop().unwrap_or(Err(AcceptError::OutcomeUnknown))?;
+        answer(committed).await.map(|()| message)
+    }
+
+    /// Queues messages in their order, each on its own. All are queued before anything is waited for:
+    /// who leaves then leaves nothing half queued.
+    pub(in crate::relay) fn queue_all(
+        &self,
+        requests: impl ExactSizeIterator<Item = Request>,
+    ) -> Queued {
+        let mut requests = requests;
+        let mut parts = Vec::new();
+        while requests.len() > 0 {
+            parts.push(self.admit(&mut requests));
+        }
+        Queued(parts)
+    }
 
     /// Queues as many messages as one reply is for. Their ids are minted under the lock that queues.
-    fn admit(&self, drafts: &mut impl Iterator<Item = Draft>) -> (Vec<Admitted>, Committed) {
+    fn admit(&self, requests: &mut impl Iterator<Item = Request>) -> (Vec<Admitted>, Committed) {
         let (sender, committed) = oneshot::channel();
-        let mut admitted = Vec::with_capacity(drafts.size_hint().0.min(REPLY_MESSAGES_MAX));
+        let mut admitted = Vec::with_capacity(requests.size_hint().0.min(REPLY_MESSAGES_MAX));
         let (mut messages, mut bytes) = (0, 0);
         let mut queue = self.queue.lock();
         let accepted_at = clock::wall();
         while admitted.len() < REPLY_MESSAGES_MAX && bytes < REPLY_BYTES_MAX {
-            let Some(draft) = drafts.next() else {
+            let Some(request) = requests.next() else {
                 break;
             };
-            let lane = OrderKey::of(&draft).lane(self.lanes);
-            let one = queue.admit(draft, accepted_at, lane, &self.budget);
+            let lane = OrderKey::of(&request.draft).lane(self.lanes);
+            let one = queue.admit(request, accepted_at, lane, &self.budget);
             if let Ok(message) = &one {
                 messages += 1;
                 bytes += message.draft.payload.len();
@@ -90,7 +121,7 @@ impl Journal {
 impl Queue {
     fn admit(
         &mut self,
-        draft: Draft,
+        request: Request,
         accepted_at: WallTime,
         lane: usize,
         budget: &Budget,
@@ -98,6 +129,7 @@ impl Queue {
         if self.phase != Phase::Accepting {
             return Err(AcceptError::Stopping);
         }
+        let Request { draft, key } = request;
         let id = self.minter.mint(accepted_at, chance::bits());
         let message = Arc::new(Message {
             id,
@@ -116,6 +148,7 @@ impl Queue {
         self.accepted.push(Accepted {
             message: Arc::clone(&message),
             partition: u8::try_from(lane).unwrap_or(u8::MAX),
+            key,
         });
         Ok(message)
     }

@@ -1,7 +1,7 @@
 //! What one commit writes.
 
 use super::{Queue, Reply};
-use crate::domain::RowId;
+use crate::domain::{Caller, RowId};
 use crate::relay::AcceptError;
 use crate::store::{self, Accepted, Note, Settlement, StoreError, WriteStore};
 
@@ -20,6 +20,8 @@ pub(super) struct Batch {
     pub(super) handed_to: Option<RowId>,
     /// The store had no room for what is new.
     pub(super) was_refused: bool,
+    /// The keys of what was refused.
+    pub(super) freed_keys: Vec<(Caller, Box<str>)>,
     /// What is no longer pending after the commit.
     pub(super) freed_messages: usize,
     pub(super) freed_bytes: usize,
@@ -83,7 +85,12 @@ impl Batch {
             .iter()
             .map(|accepted| accepted.message.footprint_bytes());
         self.freed_bytes += bytes.sum::<usize>();
-        self.accepted.clear();
+        for accepted in self.accepted.drain(..) {
+            if let Some(used) = accepted.key {
+                let caller = accepted.message.draft.caller.clone();
+                self.freed_keys.push((caller, used.key));
+            }
+        }
         for reply in self.replies.drain(..) {
             // Whoever has left no longer needs the answer.
             let _ = reply.sender.send(Err(AcceptError::Full));

@@ -122,6 +122,8 @@ impl Audience for Nobody {
 pub(super) struct Bench {
     pub(super) relay: Relay,
     pub(super) feeds: Vec<LaneFeed>,
+    /// What the store keeps.
+    pub(super) kept: MemoryStore,
     control: Arc<Control>,
     entered: Arc<Semaphore>,
     writer: JoinHandle<Result<(), StoreError>>,
@@ -170,11 +172,13 @@ impl Bench {
     pub(super) fn new(budget: Budget, survives: bool) -> Self {
         let control = Arc::new(Control::default());
         let entered = Arc::new(Semaphore::new(0));
+        let kept = MemoryStore::new(HistoryBudget {
+            keys_kept: std::time::Duration::from_hours(24),
+            messages_max: 1000,
+            bytes_max: 1 << 20,
+        });
         let store = Held {
-            kept: MemoryStore::new(HistoryBudget {
-                messages_max: 1000,
-                bytes_max: 1 << 20,
-            }),
+            kept: kept.clone(),
             control: Arc::clone(&control),
             entered: Arc::clone(&entered),
             survives,
@@ -191,6 +195,7 @@ impl Bench {
         Self {
             relay,
             feeds,
+            kept,
             control,
             entered,
             writer,

@@ -118,6 +118,7 @@ impl Room4 {
         Accepted {
             message: Arc::new(message),
             partition,
+            key: None,
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) fn one(row: u64, payload: impl Into<Bytes>) -> Accepted {
     Accepted {
         message: Arc::new(message),
         partition: 0,
+        key: None,
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Due {
     pub(super) refused: bool,
     /// Something was settled before this time and must go.
     pub(super) aged_before: Option<WallTime>,
+    /// Keys were used before this time and must go.
+    pub(super) keys_aged_before: Option<WallTime>,
     /// There may be free pages to give back.
     pub(super) vacuum: bool,
 }
@@ -47,6 +49,7 @@ impl Due {
             squeezed: false,
             refused: false,
             aged_before: None,
+            keys_aged_before: None,
             vacuum: true,
         }
     }

@@ -28,6 +28,7 @@ mod connection;
 mod create;
 mod error;
 mod evict;
+mod keys;
 mod list;
 mod lock;
 mod log;
@@ -74,6 +75,8 @@ pub struct Options {
     pub partition_of: PartitionOf,
     /// Settled messages older than this are forgotten.
     pub history_age: Duration,
+    /// Idempotency keys older than this are forgotten, and no younger ones.
+    pub keys_kept: Duration,
     /// Bytes that settled messages may take, as accounted in [`crate::store::Facts::history_bytes`].
     pub history_bytes_max: u64,
     /// Bytes that the files may take. Beyond it, `reserve_bytes` and the log included, nothing is
@@ -98,6 +101,7 @@ impl Default for Options {
             partitions: 1,
             partition_of: Arc::new(|_| 0),
             history_age: Duration::from_hours(7 * 24),
+            keys_kept: Duration::from_hours(24),
             history_bytes_max: 4 << 30,
             store_bytes_max: 10 << 30,
             reserve_bytes: 16 << 20,

@@ -12,11 +12,11 @@ use super::error::Outcome;
 use super::lookup::{Lookups, doubt};
 use super::messages::{self, recovered};
 use super::state::{PARTITIONS_MAX, State, keys, stored_row};
-use super::{Options, list};
+use super::{Options, keys, list};
 use crate::domain::{Caller, MessageId, RowId};
 use crate::store::{
     Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
-    Tally,
+    Tally, UsedKey,
 };
 
 /// The reading side of a store.
@@ -122,6 +122,14 @@ impl ReadStore for SqliteReader {
 
     fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
         self.ask(|connection| Lookups::new(connection)?.get_many(ids))
+    }
+
+    fn used_keys(
+        &self,
+        keys: &[(Caller, Box<str>)],
+        since: WallTime,
+    ) -> Result<Vec<Option<UsedKey>>, StoreError> {
+        self.ask(|connection| keys::used(connection, keys, since))
     }
 
     fn payload(&self, id: MessageId) -> Result<PayloadLookup, StoreError> {

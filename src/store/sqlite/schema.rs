@@ -147,6 +147,14 @@ INSERT INTO callers SELECT 1, '', (SELECT count(*) FROM pending), confirmed, ret
     FROM state;
 DROP VIEW pending_messages;
 DROP VIEW settled_messages;
+CREATE TABLE idempotency_keys (
+    row INTEGER PRIMARY KEY,
+    random INTEGER NOT NULL,
+    caller INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    UNIQUE (caller, key)
+) STRICT;
 ALTER TABLE pending RENAME TO pending_of_version_1;
 CREATE TABLE pending (
     key INTEGER PRIMARY KEY,

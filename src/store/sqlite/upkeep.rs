@@ -8,6 +8,7 @@ use super::checkpoint;
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, Outcome};
 use super::evict::{self, Limits};
+use super::keys;
 use super::transaction;
 use super::writer::SqliteStore;
 use crate::domain::WallTime;
@@ -55,12 +56,24 @@ impl SqliteStore {
                 return Err(StoreError::Fatal(told));
             }
             self.look_for_aged(now)?;
+            self.due.keys_aged_before = self.aged_keys(now)?;
             if self.reserve.is_missing() && idle {
                 self.reserve.restore();
             }
             if self.due.refused && idle {
                 self.cut_log()?;
             }
+        }
+        if let Some(before) = self.due.keys_aged_before {
+            let mut more = false;
+            self.change(|work| {
+                more = keys::forget(work.connection, before)?;
+                Ok(())
+            })?;
+            if more {
+                return Ok(true);
+            }
+            self.due.keys_aged_before = None;
         }
         let limits = Limits::new(&self.options, &self.due);
         if limits.want(&self.state) {
@@ -75,11 +88,17 @@ impl SqliteStore {
     }
 
     fn look_for_aged(&mut self, now: WallTime) -> Result<(), StoreError> {
-        let age_ms = u64::try_from(self.options.history_age.as_millis()).unwrap_or(u64::MAX);
-        let before = WallTime::from_unix_ms(now.unix_ms().saturating_sub(age_ms));
+        let before = before(now, self.options.history_age);
         let aged = evict::has_aged(&self.connection, &self.state, before)?;
         self.due.aged_before = aged.then_some(before);
         Ok(())
+    }
+
+    /// Before when keys were used that are to go, if any were.
+    fn aged_keys(&self, now: WallTime) -> Result<Option<WallTime>, StoreError> {
+        let before = before(now, self.options.keys_kept);
+        let aged = keys::has_aged(&self.connection, before)?;
+        Ok(aged.then_some(before))
     }
 
     fn forget(&mut self, limits: &Limits) -> Result<bool, StoreError> {
@@ -176,4 +195,10 @@ impl SqliteStore {
         // Everything is safe in the log already; the next opening copies it if this does not.
         let _ = checkpoint::copy(&self.connection, CheckpointMode::TRUNCATE);
     }
+}
+
+/// The time that is so long ago.
+fn before(now: WallTime, age: Duration) -> WallTime {
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    WallTime::from_unix_ms(now.unix_ms().saturating_sub(age_ms))
 }

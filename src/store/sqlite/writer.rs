@@ -15,7 +15,7 @@ use super::place::Places;
 use super::reserve::Reserve;
 use super::settle::{self, Recent};
 use super::state::{State, row_number};
-use super::{messages, transaction};
+use super::{keys, messages, transaction};
 use crate::domain::WallTime;
 use crate::store::{Accepted, Batch, StoreError, Upkeep, WriteStore};
 
@@ -160,6 +160,9 @@ impl SqliteStore {
                     let caller = &accepted.message.draft.caller;
                     let caller = work.callers.accepted(work.connection, caller)?;
                     messages::insert(&mut insert, accepted, caller)?;
+                    if let Some(used) = &accepted.key {
+                        keys::keep(work.connection, &accepted.message, caller, used)?;
+                    }
                     count(work.state, accepted);
                 }
             }
