@@ -105,6 +105,7 @@ impl Bench {
         Accepted {
             message,
             partition: (self.drawn >> 60).to_le_bytes()[0] % PARTITIONS,
+            key: None,
         }
     }
 

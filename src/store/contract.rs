@@ -15,10 +15,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::domain::{Reason, ReasonCode, Status, WallTime};
+use crate::domain::{Caller, Reason, ReasonCode, Status, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Recovered, Settlement, WriteStore,
+    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Recovered, Settlement, UsedKey,
+    WriteStore,
 };
 use model::Model;
 use operations::{CALLERS, caller};
@@ -187,7 +188,29 @@ fn compare_facts(subject: &dyn Subject, model: &Model) {
     }
 }
 
+fn compare_keys(subject: &dyn Subject, model: &Model) {
+    let key = |number| Box::from(format!("key {number}"));
+    let keys: Vec<(Caller, Box<str>)> = (0..CALLERS)
+        .map(caller)
+        .flat_map(|caller| (0..=model::KEYS).map(move |number| (caller.clone(), key(number))))
+        .collect();
+    let expected: Vec<_> = keys
+        .iter()
+        .map(|(caller, key)| model.used_key(caller, key))
+        .collect();
+    let ask = |since| subject.reader().used_keys(&keys, since).expect("keys");
+    assert_eq!(ask(WallTime::default()), expected);
+    // The last one is of its own time and no later.
+    if let Some(last) = expected.iter().flatten().map(|used| used.id.row()).max() {
+        let since = last.time();
+        let young = |used: &UsedKey| used.id.row().time() >= since;
+        let expected: Vec<_> = expected.iter().map(|used| used.filter(young)).collect();
+        assert_eq!(ask(since), expected);
+    }
+}
+
 fn compare_everything(subject: &dyn Subject, model: &Model) {
+    compare_keys(subject, model);
     let facts = subject.reader().facts().expect("facts");
     for partition in 0..PARTITIONS_MAX {
         let mut found: Vec<Recovered> = Vec::new();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{PARTITIONS_MAX, payload, samples};
-use crate::domain::{Caller, Message, MessageId, RowId, Status};
+use crate::domain::{Caller, Fingerprint, Message, MessageId, RowId, Status};
 use crate::store::{
-    Accepted, Batch, Filter, Note, PartitionFacts, Record, Recovered, Settlement, Tally,
+    Accepted, Batch, Filter, KeyUse, Note, PartitionFacts, Record, Recovered, Settlement, Tally,
+    UsedKey,
 };
 
 pub(super) struct Model {
@@ -17,6 +18,7 @@ pub(super) struct Model {
 
 struct Kept {
     message: Arc<Message>,
+    key: Option<Box<KeyUse>>,
     partition: u8,
     settled: Option<Settlement>,
     note: Option<Note>,
@@ -34,6 +36,17 @@ impl Kept {
 pub(crate) fn partition_of(message: &Message, partitions: u8) -> u8 {
     (message.id.row().get() / 3 % u64::from(partitions)).to_le_bytes()[0]
 }
+
+/// One of a few keys.
+fn key_use(bytes: usize) -> KeyUse {
+    KeyUse {
+        key: format!("key {}", bytes % KEYS).into(),
+        fingerprint: Fingerprint([bytes.to_le_bytes()[0]; 32]),
+    }
+}
+
+/// Idempotency keys that messages are accepted with.
+pub(super) const KEYS: usize = 4;
 
 impl Model {
     pub(super) fn new(partitions: u8) -> Self {
@@ -60,8 +73,21 @@ impl Model {
         }
         Accepted {
             partition: partition % self.partitions,
+            key: (bytes % 3 == 1).then(|| Box::new(key_use(bytes))),
             ..one
         }
+    }
+
+    /// The message that the key was last used for, with its fingerprint.
+    pub(super) fn used_key(&self, caller: &Caller, key: &str) -> Option<UsedKey> {
+        let used = |kept: &Kept| {
+            let used = kept.key.as_ref().filter(|used| &*used.key == key)?;
+            (kept.message.draft.caller == *caller).then_some(UsedKey {
+                id: kept.message.id,
+                fingerprint: used.fingerprint,
+            })
+        };
+        self.kept.iter().rev().find_map(used)
     }
 
     /// All messages, those of `more` included.
@@ -81,6 +107,7 @@ impl Model {
             {
                 self.kept.push(Kept {
                     message: Arc::clone(&one.message),
+                    key: one.key.clone(),
                     partition: one.partition,
                     settled: None,
                     note: None,

@@ -12,7 +12,7 @@ use crate::domain::{Caller, Fingerprint, Message, MessageId, RowId, WallTime};
 use crate::store::{KeyUse, UsedKey};
 
 /// Keys that are forgotten in one slice.
-const FORGOTTEN: usize = 1024;
+const FORGOTTEN: i64 = 1024;
 
 /// A key whose time is over may still be there; its row makes way.
 const KEEP: &str = "INSERT OR REPLACE INTO idempotency_keys (row, random, caller, key, fingerprint)
@@ -77,14 +77,17 @@ fn find(connection: &Connection, caller: i64, key: &str) -> Outcome<Option<UsedK
 /// Whether some key was used before `time`.
 pub(super) fn has_aged(connection: &Connection, time: WallTime) -> Outcome<bool> {
     let first: Option<i64> = (connection.prepare_cached(FIRST)?).query_row([], |row| row.get(0))?;
-    Ok(first.is_some_and(|first| stored_row(first) < RowId::first_at(time)))
+    Ok(first
+        .is_some_and(|first| RowId::first_at(time).is_some_and(|from| stored_row(first) < from)))
 }
 
 /// Forgets some of the keys that were used before `time`. False when none are left.
 pub(super) fn forget(connection: &Connection, time: WallTime) -> Outcome<bool> {
-    let before = row_number(RowId::first_at(time));
+    let Some(before) = RowId::first_at(time) else {
+        return Ok(false);
+    };
     let forgotten = connection
         .prepare_cached(FORGET)?
-        .execute(params![before, FORGOTTEN])?;
-    Ok(forgotten == FORGOTTEN)
+        .execute(params![row_number(before), FORGOTTEN])?;
+    Ok(i64::try_from(forgotten) == Ok(FORGOTTEN))
 }

@@ -13,7 +13,7 @@ use super::lookup::{Lookups, doubt};
 use super::messages::{self, recovered};
 use super::state::{PARTITIONS_MAX, State, keys, stored_row};
 use super::{Options, keys, list};
-use crate::domain::{Caller, MessageId, RowId};
+use crate::domain::{Caller, MessageId, RowId, WallTime};
 use crate::store::{
     Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
     Tally, UsedKey,

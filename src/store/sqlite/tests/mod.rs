@@ -6,6 +6,7 @@ mod contract;
 mod damage;
 mod doubts;
 mod faults;
+mod keys;
 mod migration;
 mod opening;
 mod operators;
