@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock;
 use crate::config::{Config, StoreUrl};
@@ -29,7 +30,7 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
         StoreUrl::Memory => {
             let limits = &config.limits;
             let store = MemoryStore::new(HistoryBudget {
-                keys_kept: std::time::Duration::from_hours(24),
+                keys_kept: keys_kept(config),
                 messages_max: limits.history_messages_max,
                 bytes_max: limits.history_bytes_max.min(MEMORY_HISTORY_BYTES_MAX),
             });
@@ -114,11 +115,16 @@ fn options(config: &Config) -> sqlite::Options {
         partition_of: Arc::new(move |message| {
             u8::try_from(OrderKey::of(&message.draft).lane(lanes)).unwrap_or(u8::MAX)
         }),
+        keys_kept: keys_kept(config),
         history_age: config.history_age,
         history_bytes_max: config.limits.history_bytes_max as u64,
         store_bytes_max: config.store_bytes_max,
         ..sqlite::Options::default()
     }
+}
+
+fn keys_kept(config: &Config) -> Duration {
+    Duration::from_secs(config.http.idempotency_seconds.into())
 }
 
 fn make_directory(path: &Path) -> Result<(), OpenError> {

@@ -219,6 +219,10 @@ impl Config {
                 usize::from(!self.connect_timeout.is_zero()),
             ),
             ("heartbeat_seconds", usize::from(!self.heartbeat.is_zero())),
+            (
+                "idempotency_seconds",
+                self.http.idempotency_seconds as usize,
+            ),
             ("body_bytes_max", limits.body_bytes_max),
             ("batch_items_max", limits.batch_items_max),
             ("json_depth_max", limits.json_depth_max),
@@ -325,6 +329,9 @@ fn settings(given: &Options, api_keys: http::ApiKeys, allow_anonymous: bool) -> 
         body_read_seconds_max: given
             .body_read_seconds_max
             .unwrap_or(default.body_read_seconds_max),
+        idempotency_seconds: given
+            .idempotency_seconds
+            .unwrap_or(default.idempotency_seconds),
     }
 }
 

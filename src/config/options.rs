@@ -221,6 +221,9 @@ pub struct Options {
     /// Bytes of those messages [default: 8589934592].
     #[arg(long, env = "AMQPOST_PENDING_BYTES_MAX", global = true)]
     pub(super) pending_bytes_max: Option<usize>,
+    /// Seconds for which an idempotency key stands for its first message [default: 86400].
+    #[arg(long, env = "AMQPOST_IDEMPOTENCY_SECONDS", global = true)]
+    pub(super) idempotency_seconds: Option<u32>,
     /// Seconds that settled messages are kept in a file [default: 604800].
     #[arg(long, env = "AMQPOST_HISTORY_SECONDS", global = true)]
     pub(super) history_seconds: Option<u32>,
@@ -286,6 +289,7 @@ impl Options {
             wait_seconds_max: self.wait_seconds_max.or(weaker.wait_seconds_max),
             pending_messages_max: self.pending_messages_max.or(weaker.pending_messages_max),
             pending_bytes_max: self.pending_bytes_max.or(weaker.pending_bytes_max),
+            idempotency_seconds: self.idempotency_seconds.or(weaker.idempotency_seconds),
             history_seconds: self.history_seconds.or(weaker.history_seconds),
             store_bytes_max: self.store_bytes_max.or(weaker.store_bytes_max),
             lane_memory_messages_max: self

@@ -141,7 +141,22 @@ impl Rules {
     }
 }
 
+/// What is wrong with an idempotency key: it has 1 to 255 bytes and no control characters.
+#[must_use]
+pub fn check_idempotency_key(key: &str) -> Option<String> {
+    if key.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    fault_of_name(key)
+}
+
 fn name(faults: &mut Vec<Fault>, pointer: &str, value: &str) {
+    if let Some(detail) = fault_of_name(value) {
+        faults.push(Fault::new(pointer, detail));
+    }
+}
+
+fn fault_of_name(value: &str) -> Option<String> {
     let mut detail = String::new();
     if value.len() > SHORT_STRING_BYTES_MAX {
         let _ = write!(
@@ -152,9 +167,9 @@ fn name(faults: &mut Vec<Fault>, pointer: &str, value: &str) {
     } else if value.chars().any(char::is_control) {
         detail.push_str("contains a control character");
     } else {
-        return;
+        return None;
     }
-    faults.push(Fault::new(pointer, detail));
+    Some(detail)
 }
 
 fn check_expiration(faults: &mut Vec<Fault>, expiration: &str) {

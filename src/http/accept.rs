@@ -9,24 +9,27 @@ use super::message_json::MessageJson;
 use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
-use super::{answer, wait};
-use crate::domain::{Draft, Message};
-use crate::relay::AcceptError;
+use super::{answer, idempotent, wait};
+use crate::domain::{Message, MessageId};
+use crate::relay::{AcceptError, Keyed};
 use crate::store::Record;
 
-/// Accepts `draft` and answers as the request's `headers` prefer. `room`, what the body of the request
+/// Accepts a message and answers as the request's `headers` prefer. `room`, what the body of the request
 /// took, is given back when the message is in the store, which bounds what queues there.
 pub(super) async fn one(
     gateway: &Gateway,
-    draft: Draft,
+    keyed: Keyed,
     room: impl Send,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let accepted_message = gateway.backend.accept(draft).await;
-    drop(room);
-    let message = accepted_message.map_err(|error| refused(&error))?;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(headers, wait_seconds_max);
+    if keyed.key.is_some() {
+        return idempotent::one(gateway, keyed, room, preferences).await;
+    }
+    let accepted_message = gateway.backend.accept(keyed.draft).await;
+    drop(room);
+    let message = accepted_message.map_err(|error| refused(&error))?;
     Ok(accepted(gateway, message, preferences).await)
 }
 
@@ -41,9 +44,14 @@ pub(super) fn refused(error: &AcceptError) -> Problem {
             Code::Stopping,
             "the gateway is about to end; nothing was accepted",
         ),
-        AcceptError::KeyReused | AcceptError::StoreUnavailable => {
-            Problem::new(Code::StoreUnavailable, "to be told")
-        }
+        AcceptError::KeyReused => Problem::new(
+            Code::IdempotencyKeyReused,
+            "another message was accepted with this idempotency key; this one was not accepted",
+        ),
+        AcceptError::StoreUnavailable => Problem::new(
+            Code::StoreUnavailable,
+            "the store could not be asked about the idempotency key; the message was not accepted",
+        ),
         AcceptError::OutcomeUnknown => Problem::new(
             Code::OutcomeUnknown,
             "the store did not confirm the message: it may or may not be published",
@@ -53,7 +61,11 @@ pub(super) fn refused(error: &AcceptError) -> Problem {
 
 /// Once a message is accepted, nothing may turn its answer into an error: whatever cannot be learned
 /// is told as pending.
-async fn accepted(parts: &Parts, message: Arc<Message>, preferences: Preferences) -> Response {
+pub(super) async fn accepted(
+    parts: &Parts,
+    message: Arc<Message>,
+    preferences: Preferences,
+) -> Response {
     let Some(wait) = preferences.wait() else {
         return answer_with(&MessageJson::of_accepted(&message), preferences);
     };
@@ -69,16 +81,22 @@ async fn accepted(parts: &Parts, message: Arc<Message>, preferences: Preferences
     answer_with(&MessageJson::of_record(&record, &progress), preferences)
 }
 
-fn answer_with(told: &MessageJson<'_>, preferences: Preferences) -> Response {
+/// The answer with all that is told of a message, which may be final.
+pub(super) fn answer_with(told: &MessageJson<'_>, preferences: Preferences) -> Response {
     let status = if told.status.is_final() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
     let mut response = answer::message(status, told, preferences);
+    tell_place(&mut response, told.id);
+    response
+}
+
+/// Tells where to ask for `id`.
+pub(super) fn tell_place(response: &mut Response, id: MessageId) {
     // A path of letters, digits and hyphens is always a header value.
-    if let Ok(location) = HeaderValue::from_maybe_shared(format!("/v1/messages/{}", told.id)) {
+    if let Ok(location) = HeaderValue::from_maybe_shared(format!("/v1/messages/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    response
 }

@@ -4,8 +4,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::message_json::MessageJson;
+use super::message_json::{MessageJson, MinimalJson};
 use super::prefer::{AnswerBody, Preferences};
+use crate::domain::{MessageId, Status};
 
 const AMQPOST_STATUS: HeaderName = HeaderName::from_static("amqpost-status");
 
@@ -15,12 +16,26 @@ pub(super) fn message(
     message: &MessageJson<'_>,
     preferences: Preferences,
 ) -> Response {
-    let mut response = match preferences.body {
+    let response = match preferences.body {
         Some(AnswerBody::Minimal) => json(status, &message.minimal()),
         _ => json(status, message),
     };
+    with_headers(response, message.status, preferences)
+}
+
+/// A message that was accepted and of which nothing more can be told now than its id.
+pub(super) fn accepted_as(status: StatusCode, id: MessageId, preferences: Preferences) -> Response {
+    let response = json(status, &MinimalJson::pending(id));
+    let honoured = Preferences {
+        body: (preferences.body).filter(|body| *body == AnswerBody::Minimal),
+        ..preferences
+    };
+    with_headers(response, Status::Pending, honoured)
+}
+
+fn with_headers(mut response: Response, status: Status, preferences: Preferences) -> Response {
     let headers = response.headers_mut();
-    let word = HeaderValue::from_static(message.status.as_str());
+    let word = HeaderValue::from_static(status.as_str());
     headers.insert(AMQPOST_STATUS, word);
     headers.insert(header::VARY, HeaderValue::from_static("Prefer"));
     preferences.tell(headers);

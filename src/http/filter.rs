@@ -1,6 +1,6 @@
 //! Which messages a list is about, from its query.
 
-use crate::domain::{Caller, ReasonCode, Status, WallTime};
+use crate::domain::{Caller, ReasonCode, Status, WallTime, rules};
 use crate::store::Filter;
 
 use super::parse::{self, Faults};
@@ -31,6 +31,8 @@ pub(super) const PARAMETERS: [&str; 10] = [
 #[derive(Debug, PartialEq)]
 pub(super) struct Asked {
     pub(super) filter: Filter,
+    /// Only the message that was accepted with it.
+    pub(super) idempotency_key: Option<Box<str>>,
     pub(super) limit: Option<usize>,
     pub(super) cursor: Option<String>,
 }
@@ -52,7 +54,9 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
         idempotency_key,
     ] = values.each_ref().map(Option::as_deref);
     query::not_yet(&mut faults, "group", group);
-    query::not_yet(&mut faults, "idempotency_key", idempotency_key);
+    if let Some(fault) = idempotency_key.and_then(rules::check_idempotency_key) {
+        faults.push("", format!("the query parameter idempotency_key {fault}"));
+    }
     let mut wrong = |name: &str, words: &str| {
         faults.push("", format!("the query parameter {name} must be {words}"));
     };
@@ -104,6 +108,7 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
             since,
             until,
         },
+        idempotency_key: idempotency_key.map(Into::into),
         limit,
         cursor: cursor.map(Into::into),
     })
@@ -144,7 +149,8 @@ mod tests {
     #[test]
     fn every_filter_is_read() {
         let query = "status=returned&reason=no_route&exchange=amq.default&routing_key=a%20b&limit=1000\
-                     &since=2026-11-22T10:00:00.1230001Z&until=2026-11-22T11%3A00%3A00%2B01:00&cursor=x";
+                     &since=2026-11-22T10:00:00.1230001Z&until=2026-11-22T11%3A00%3A00%2B01:00&cursor=x\
+                     &idempotency_key=k%20%c3%a4";
         let asked = asked(query).expect("a query");
         let expected = Filter {
             caller: Some(Caller::default()),
@@ -156,6 +162,7 @@ mod tests {
             until: Some(WallTime::from_unix_ms(1_795_341_600_000)),
         };
         assert_eq!(asked.filter, expected);
+        assert_eq!(asked.idempotency_key.as_deref(), Some("k ä"));
         assert_eq!(
             (asked.limit, asked.cursor.as_deref()),
             (Some(1000), Some("x"))
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn every_faulty_parameter_is_told() {
         let problem = asked(
-            "status=done&reason=x&since=yesterday&until=&limit=0&group=g&idempotency_key=k&offset=1",
+            "status=done&reason=x&since=yesterday&until=&limit=0&group=g&idempotency_key=&offset=1",
         )
         .expect_err("faults");
         assert_eq!(problem.code, Code::InvalidQuery);

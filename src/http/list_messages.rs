@@ -11,10 +11,10 @@ use super::filter::{self, PAGE_DEFAULT};
 use super::message_json::MessageJson;
 use super::problem::Problem;
 use super::state::Gateway;
-use super::{answer, cursor, openapi, wait};
-use crate::domain::Caller;
+use super::{answer, cursor, idempotent, openapi, wait};
+use crate::domain::{Caller, RowId, WallTime};
 use crate::relay::Progress;
-use crate::store::{Filter, PageSize, Record};
+use crate::store::{Filter, Lookup, Page, PageSize, ReadStore, Record, StoreError};
 
 /// Messages that are looked at for one page, so that a filter which matches little costs no more.
 const EXAMINED_MAX: usize = 2_000;
@@ -34,7 +34,7 @@ pub(super) struct ListJson<'a> {
 ///
 /// Newest first by acceptance. A page may be short or empty while there is a cursor, since the work for
 /// one page is bounded; null means the end. The list goes on from a cursor also when messages come and go
-/// meanwhile.
+/// meanwhile. With `idempotency_key` it is the one message that the key stands for.
 #[utoipa::path(
     get,
     path = "/v1/messages",
@@ -49,14 +49,19 @@ pub(super) async fn list_messages(
     _: NoAmqpHeaders,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let asked = filter::read(uri.query(), caller)?;
+    let asked = filter::read(uri.query(), caller.clone())?;
     let before = asked.cursor.as_deref().map(cursor::read).transpose()?;
     let size = PageSize {
         records_max: asked.limit.unwrap_or(PAGE_DEFAULT),
         examined_max: EXAMINED_MAX,
     };
     let filter = asked.filter.clone();
-    let page = wait::ask(&gateway, move |store| store.list(&filter, before, size)).await?;
+    let since = idempotent::kept_since(&gateway);
+    let page = wait::ask(&gateway, move |store| match asked.idempotency_key {
+        Some(key) => accepted_with(store, (caller, key), since, &filter, before),
+        None => store.list(&filter, before, size),
+    });
+    let page = page.await?;
     let mut followed = wait::follow(&gateway, page.records).await?;
     followed.retain(|(record, progress)| still_matches(&asked.filter, record, progress));
     let told = ListJson {
@@ -66,6 +71,26 @@ pub(super) async fn list_messages(
         next_cursor: page.next.map(cursor::write),
     };
     Ok(answer::json(StatusCode::OK, &told))
+}
+
+/// The one message that a key stands for, if it is among those that are asked for.
+fn accepted_with(
+    store: &dyn ReadStore,
+    key: (Caller, Box<str>),
+    since: WallTime,
+    filter: &Filter,
+    before: Option<RowId>,
+) -> Result<Page, StoreError> {
+    let mut page = Page::default();
+    let used = store.used_keys(&[key], since)?;
+    if let Some(used) = used.into_iter().flatten().next()
+        && before.is_none_or(|row| used.id.row() < row)
+        && let Lookup::Found(record) = store.get(used.id)?
+        && filter.matches(&record)
+    {
+        page.records.push(*record);
+    }
+    Ok(page)
 }
 
 /// Whether a message is asked for as it is told. It may have settled meanwhile, and the store does not

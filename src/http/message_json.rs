@@ -99,6 +99,16 @@ pub(super) struct ReasonJson<'a> {
     detail: &'a str,
 }
 
+impl MinimalJson {
+    /// A message of which only the id is known.
+    pub(super) fn pending(id: MessageId) -> Self {
+        Self {
+            id,
+            status: Status::Pending,
+        }
+    }
+}
+
 impl<'a> MessageJson<'a> {
     /// A message that has just been accepted.
     pub(super) fn of_accepted(message: &'a Message) -> Self {

@@ -16,6 +16,7 @@ mod get_message;
 mod get_payload;
 mod head_time;
 mod health;
+mod idempotent;
 mod list_messages;
 mod lookup;
 mod loopback;
@@ -45,7 +46,7 @@ pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
 pub use serve::serve;
-pub use state::{Accepting, AcceptingAll, Backend, Gateway, Parts, Settings};
+pub use state::{Accepting, AcceptingAll, AcceptingKeyed, Backend, Gateway, Parts, Settings};
 
 /// Answers are about one moment and one caller.
 const NO_STORE: &str = "no-store";

@@ -53,6 +53,8 @@ pub enum Code {
     InvalidMessage,
     /// Something else in the request is faulty; each fault is named.
     InvalidRequest,
+    /// Another message was accepted with the same idempotency key.
+    IdempotencyKeyReused,
     /// The budget for pending messages is used up.
     StoreFull,
     /// Too much is being received at the same time.
@@ -67,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
@@ -85,6 +87,7 @@ impl Code {
         Self::UnsupportedMediaType,
         Self::InvalidMessage,
         Self::InvalidRequest,
+        Self::IdempotencyKeyReused,
         Self::StoreFull,
         Self::Overloaded,
         Self::StoreUnavailable,
@@ -113,6 +116,7 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidMessage => "invalid_message",
             Self::InvalidRequest => "invalid_request",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::StoreFull => "store_full",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
@@ -137,7 +141,9 @@ impl Code {
             Self::HistoryExpired | Self::PayloadNotKept => StatusCode::GONE,
             Self::BodyTooLarge | Self::TooManyItems => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidMessage | Self::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidMessage | Self::InvalidRequest | Self::IdempotencyKeyReused => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::StoreFull
             | Self::Overloaded
             | Self::StoreUnavailable
@@ -167,6 +173,7 @@ impl Code {
             Self::UnsupportedMediaType => "Unsupported media type or encoding",
             Self::InvalidMessage => "The message has faulty fields",
             Self::InvalidRequest => "The request has faults",
+            Self::IdempotencyKeyReused => "The idempotency key stands for another message",
             Self::StoreFull => "No room for more pending messages",
             Self::Overloaded => "Too much is being received at the same time",
             Self::StoreUnavailable => "The store does not answer",

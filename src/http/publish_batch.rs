@@ -3,7 +3,6 @@
 //! The answer is written by hand: a batch has up to ten thousand results, nearly all of them an id.
 
 use std::io::Write as _;
-use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -15,9 +14,9 @@ use super::prefer::{AnswerBody, Preferences};
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
-use super::{accept, body, media_type, openapi};
-use crate::domain::{Caller, Message, MessageId};
-use crate::relay::AcceptError;
+use super::{accept, body, idempotent, media_type, openapi};
+use crate::domain::{Caller, MessageId, Status};
+use crate::relay::{AcceptError, Acceptance, Keyed};
 
 /// Reading a larger body would hold up the other requests of its thread.
 const READ_AT_ONCE_BYTES_MAX: usize = 256 << 10;
@@ -53,18 +52,38 @@ pub(super) async fn publish_batch(
     refuse_headers(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
     let bytes = std::mem::take(&mut body.bytes);
-    let Batch { drafts, faulty } = read(bytes, form, caller, &gateway).await?;
+    let Batch { good, faulty } = read(bytes, form, caller, &gateway).await?;
     // The body itself is gone by now; its room is given back when its messages are in the store.
     let room = body.without_bytes();
-    let accepted = gateway.backend.accept_all(drafts).await;
+    let accepted = accept(&gateway, good).await;
     drop(room);
     if let Some(problem) = none_could_be_accepted(&accepted) {
         return Err(problem);
     }
+    let accepted = results(&gateway, accepted).await;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&head.headers, wait_seconds_max).only_return();
-    Ok(told(&results(accepted, faulty), preferences))
+    Ok(told(&in_order(accepted, faulty), preferences))
 }
+
+/// What became of one item.
+#[derive(Debug)]
+enum Item {
+    Accepted(MessageId),
+    /// It was accepted before.
+    Repeated(MessageId, Status),
+    /// It was, and its history is no longer kept.
+    Expired(MessageId, Problem),
+    Refused(Problem),
+}
+
+impl Item {
+    fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted(_) | Self::Repeated(..))
+    }
+}
+
+type Accepted = Result<Acceptance, AcceptError>;
 
 /// What cannot be said of a whole batch.
 fn refuse_headers(headers: &HeaderMap) -> Result<(), Problem> {
@@ -80,6 +99,18 @@ fn refuse_headers(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::faulty(Code::InvalidRequest, faults))
+}
+
+/// Keys take a longer way, which messages without any do not pay for.
+async fn accept(gateway: &Gateway, good: Vec<Keyed>) -> Vec<Accepted> {
+    if good.iter().any(|keyed| keyed.key.is_some()) {
+        return idempotent::all(gateway, good).await;
+    }
+    let drafts = good.into_iter().map(|keyed| keyed.draft).collect();
+    let accepted = gateway.backend.accept_all(drafts).await;
+    (accepted.into_iter())
+        .map(|one| one.map(Acceptance::New))
+        .collect()
 }
 
 async fn read(
@@ -104,11 +135,18 @@ async fn read(
     }
 }
 
-/// The answer when not one message could be accepted although some were good: the caller shall come back
-/// with all of them. When nobody knows of one, nobody knows of the batch.
-fn none_could_be_accepted(accepted: &[Result<Arc<Message>, AcceptError>]) -> Option<Problem> {
-    let errors: Option<Vec<_>> = (accepted.iter()).map(|one| one.as_ref().err()).collect();
-    let errors = errors?;
+/// The answer when not one message could be accepted although some could be later: the caller shall come
+/// back with all of them. When nobody knows of one, nobody knows of the batch.
+fn none_could_be_accepted(accepted: &[Accepted]) -> Option<Problem> {
+    let mut errors = Vec::new();
+    for one in accepted {
+        match one {
+            Ok(_) => return None,
+            // As faulty as one with a faulty field.
+            Err(AcceptError::KeyReused) => {}
+            Err(error) => errors.push(error),
+        }
+    }
     let unknown = errors
         .iter()
         .find(|error| ***error == AcceptError::OutcomeUnknown);
@@ -117,29 +155,45 @@ fn none_could_be_accepted(accepted: &[Result<Arc<Message>, AcceptError>]) -> Opt
         .map(|error| accept::refused(error))
 }
 
+/// What became of each good message.
+async fn results(gateway: &Gateway, accepted: Vec<Accepted>) -> Vec<Item> {
+    let repeats = accepted.iter().filter_map(|one| match one {
+        Ok(Acceptance::Repeat(id)) => Some(*id),
+        _ => None,
+    });
+    let statuses = idempotent::statuses(gateway, repeats.collect()).await;
+    let mut statuses = statuses.into_iter();
+    (accepted.into_iter())
+        .map(|one| match one {
+            Ok(Acceptance::New(message)) => Item::Accepted(message.id),
+            Ok(Acceptance::Repeat(id)) => match statuses.next().flatten() {
+                Some(status) => Item::Repeated(id, status),
+                None => Item::Expired(id, idempotent::expired(id)),
+            },
+            Err(error) => Item::Refused(accept::refused(&error)),
+        })
+        .collect()
+}
+
 /// What became of each item, in the order of the request.
-fn results(
-    accepted: Vec<Result<Arc<Message>, AcceptError>>,
-    faulty: Vec<(usize, Faults)>,
-) -> Vec<Result<MessageId, Problem>> {
-    let mut results = Vec::with_capacity(accepted.len() + faulty.len());
+fn in_order(good: Vec<Item>, faulty: Vec<(usize, Faults)>) -> Vec<Item> {
+    let mut items = Vec::with_capacity(good.len() + faulty.len());
     let mut faulty = faulty.into_iter().peekable();
-    let mut accepted = accepted.into_iter();
+    let mut good = good.into_iter();
     loop {
-        if let Some((_, faults)) = faulty.next_if(|(index, _)| *index == results.len()) {
-            results.push(Err(Problem::faulty(Code::InvalidMessage, faults)));
-        } else if let Some(one) = accepted.next() {
-            let one = one.map(|message| message.id);
-            results.push(one.map_err(|error| accept::refused(&error)));
+        if let Some((_, faults)) = faulty.next_if(|(index, _)| *index == items.len()) {
+            items.push(Item::Refused(Problem::faulty(Code::InvalidMessage, faults)));
+        } else if let Some(item) = good.next() {
+            items.push(item);
         } else {
-            return results;
+            return items;
         }
     }
 }
 
-fn told(results: &[Result<MessageId, Problem>], preferences: Preferences) -> Response {
-    let accepted = results.iter().filter(|one| one.is_ok()).count();
-    let rejected = results.len() - accepted;
+fn told(items: &[Item], preferences: Preferences) -> Response {
+    let accepted = items.iter().filter(|item| item.is_accepted()).count();
+    let rejected = items.len() - accepted;
     let status = match (accepted, rejected) {
         (_, 0) => StatusCode::ACCEPTED,
         (0, _) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -150,7 +204,7 @@ fn told(results: &[Result<MessageId, Problem>], preferences: Preferences) -> Res
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, super::NO_STORE),
     ];
-    let body = json(results, accepted, minimal);
+    let body = json(items, accepted, minimal);
     let mut response = (status, headers, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Prefer"));
@@ -159,7 +213,7 @@ fn told(results: &[Result<MessageId, Problem>], preferences: Preferences) -> Res
 }
 
 /// The body of the answer. Writing into memory does not fail.
-fn json(results: &[Result<MessageId, Problem>], accepted: usize, minimal: bool) -> Vec<u8> {
+fn json(items: &[Item], accepted: usize, minimal: bool) -> Vec<u8> {
     const ACCEPTED_BYTES: usize = 80;
     let mut json = Vec::with_capacity(
         64 + if minimal {
@@ -168,24 +222,31 @@ fn json(results: &[Result<MessageId, Problem>], accepted: usize, minimal: bool) 
             accepted * ACCEPTED_BYTES
         },
     );
-    let rejected = results.len() - accepted;
+    let rejected = items.len() - accepted;
     let _ = write!(
         json,
         r#"{{"accepted":{accepted},"rejected":{rejected},"results":["#
     );
     let mut separator: &[u8] = b"";
-    for (index, result) in results.iter().enumerate() {
-        match result {
-            Ok(_) if minimal => continue,
-            Ok(id) => {
-                json.extend_from_slice(separator);
-                let _ = write!(json, r#"{{"index":{index},"id":""#);
-                json.extend_from_slice(id.text().as_bytes());
-                json.extend_from_slice(br#"","status":"pending"}"#);
+    for (index, item) in items.iter().enumerate() {
+        if minimal && item.is_accepted() {
+            continue;
+        }
+        json.extend_from_slice(separator);
+        let _ = write!(json, r#"{{"index":{index}"#);
+        if let Item::Accepted(id) | Item::Repeated(id, _) | Item::Expired(id, _) = item {
+            json.extend_from_slice(br#","id":""#);
+            json.extend_from_slice(id.text().as_bytes());
+            json.push(b'"');
+        }
+        match item {
+            Item::Accepted(_) => json.extend_from_slice(br#","status":"pending"}"#),
+            Item::Repeated(_, status) => {
+                let status = status.as_str();
+                let _ = write!(json, r#","status":"{status}","idempotent_replayed":true}}"#);
             }
-            Err(problem) => {
-                json.extend_from_slice(separator);
-                let _ = write!(json, r#"{{"index":{index},"error":"#);
+            Item::Expired(_, problem) | Item::Refused(problem) => {
+                json.extend_from_slice(br#","error":"#);
                 json.extend_from_slice(&problem.to_json());
                 json.push(b'}');
             }
@@ -204,8 +265,13 @@ mod tests {
     #[test]
     fn results_are_json_in_the_order_of_the_request() {
         let id = |row| MessageId::from_parts(RowId::from_stored(row), 0);
-        let full = || accept::refused(&AcceptError::Full);
-        let results = [Ok(id(1)), Err(full()), Ok(id(2)), Err(full())];
+        let full = || Item::Refused(accept::refused(&AcceptError::Full));
+        let results = [
+            Item::Accepted(id(1)),
+            full(),
+            Item::Repeated(id(2), Status::Returned),
+            Item::Expired(id(3), idempotent::expired(id(3))),
+        ];
         let read = |minimal| -> serde_json::Value {
             serde_json::from_slice(&json(&results, 2, minimal)).expect("JSON")
         };
@@ -222,6 +288,13 @@ mod tests {
         let first = serde_json::json!({"index": 0, "id": id(1).to_string(), "status": "pending"});
         assert_eq!(all["results"][0], first);
         assert_eq!(all["results"][1]["error"]["code"], "store_full");
+        assert_eq!(all["results"][1]["id"], serde_json::Value::Null);
+        let repeated = serde_json::json!({"index": 2, "id": id(2).to_string(), "status": "returned",
+                                          "idempotent_replayed": true});
+        assert_eq!(all["results"][2], repeated);
+        let expired = &all["results"][3];
+        assert_eq!(expired["error"]["code"], "history_expired");
+        assert_eq!(expired["id"], id(3).to_string());
         assert_eq!(indexes(&read(true)), [1, 3]);
         assert_eq!(
             json(&[], 0, true),

@@ -22,7 +22,7 @@ use crate::domain::Caller;
     path = "/v1/messages",
     operation_id = "publishMessage",
     tag = "publishing",
-    params(openapi::PreferPublish),
+    params(openapi::IdempotencyKey, openapi::PreferPublish),
     request_body = inline(openapi::MessageRequest),
     responses(openapi::PublishResponses)
 )]
@@ -35,20 +35,18 @@ pub(super) async fn publish_message(
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
     let body = body::read(body, &gateway).await?;
-    let faults = header_faults(&head.headers);
-    let draft = parse::message(&body.bytes, &caller, &gateway.rules, faults)
+    let mut faults = header_faults(&head.headers);
+    let key = parse::idempotency_key::of_headers(&head.headers, "", &mut faults);
+    let keyed = parse::message(&body.bytes, &caller, &gateway.rules, key, faults)
         .map_err(|refusal| refusal.problem(Code::InvalidMessage))?;
-    accept::one(&gateway, draft, body.without_bytes(), &head.headers).await
+    accept::one(&gateway, keyed, body.without_bytes(), &head.headers).await
 }
 
 /// Headers that ask for something which this endpoint would silently not do.
 fn header_faults(headers: &HeaderMap) -> Faults {
     let mut faults = Faults::default();
     for name in headers.keys() {
-        if name == "idempotency-key" {
-            let detail = format!("the header Idempotency-Key is {}", parse::NOT_YET);
-            faults.push("", detail);
-        } else if name.as_str().starts_with("amqp-") {
+        if name.as_str().starts_with("amqp-") {
             let detail = format!("the header {name} is not known here: use properties");
             faults.push("", detail);
         }

@@ -21,7 +21,13 @@ use crate::domain::Caller;
     path = "/v1/exchanges/{exchange}/messages",
     operation_id = "publishBytes",
     tag = "publishing",
-    params(openapi::RawPath, openapi::RawQuery, openapi::RawHeaders, openapi::PreferPublish),
+    params(
+        openapi::RawPath,
+        openapi::RawQuery,
+        openapi::RawHeaders,
+        openapi::IdempotencyKey,
+        openapi::PreferPublish
+    ),
     request_body(
         content = Option<Vec<u8>>,
         content_type = "application/octet-stream",
@@ -54,7 +60,7 @@ pub(super) async fn publish_raw(
         headers: &head.headers,
         body: payload,
     };
-    let draft = parse::raw(raw, &caller, &gateway.rules)
+    let keyed = parse::raw(raw, &caller, &gateway.rules)
         .map_err(|faults| Problem::faulty(Code::InvalidMessage, faults))?;
-    accept::one(&gateway, draft, room, &head.headers).await
+    accept::one(&gateway, keyed, room, &head.headers).await
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -11,7 +12,7 @@ use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
 use crate::domain::{Draft, Message, Rules, topology};
 use crate::notify::{Rates, Waiters};
-use crate::relay::{AcceptError, Health, Progress, Relay};
+use crate::relay::{AcceptError, Acceptance, Health, Keyed, Progress, Relay};
 use crate::store::{ReadStore, Record};
 
 /// What accepting a message will have come to.
@@ -22,6 +23,10 @@ pub type Accepting<'a> =
 pub type AcceptingAll<'a> =
     Pin<Box<dyn Future<Output = Vec<Result<Arc<Message>, AcceptError>>> + Send + 'a>>;
 
+/// What accepting several of which some have keys will have come to, in their order.
+pub type AcceptingKeyed<'a> =
+    Pin<Box<dyn Future<Output = Vec<Result<Acceptance, AcceptError>>> + Send + 'a>>;
+
 /// What takes the messages over: the [`Relay`], or a model of it in tests.
 pub trait Backend: Send + Sync + 'static {
     /// Accepts a message that has passed the rules; done when it is safe in the store.
@@ -30,6 +35,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Accepts messages that have passed the rules, in their order and each on its own; done when all
     /// that are accepted are safe in the store. The answers are in the order of `drafts`.
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_>;
+
+    /// As [`Self::accept_all`]; one whose idempotency key was used within `kept`, as `store` knows it or
+    /// because its message is being committed, is a repeat.
+    fn accept_keyed<'a>(
+        &'a self,
+        messages: Vec<Keyed>,
+        store: &'a Arc<dyn ReadStore>,
+        kept: Duration,
+    ) -> AcceptingKeyed<'a>;
 
     /// How a message whose record says pending is getting on.
     fn progress(&self, record: &Record) -> Progress;
@@ -45,6 +59,15 @@ impl Backend for Relay {
 
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
         Box::pin(Relay::accept_all(self, drafts))
+    }
+
+    fn accept_keyed<'a>(
+        &'a self,
+        messages: Vec<Keyed>,
+        store: &'a Arc<dyn ReadStore>,
+        kept: Duration,
+    ) -> AcceptingKeyed<'a> {
+        Box::pin(Relay::accept_keyed(self, messages, store, kept))
     }
 
     fn progress(&self, record: &Record) -> Progress {
@@ -76,6 +99,8 @@ pub struct Settings {
     pub idle_seconds_max: u32,
     /// Seconds that a body may take to arrive.
     pub body_read_seconds_max: u32,
+    /// Seconds for which an idempotency key stands for its first message.
+    pub idempotency_seconds: u32,
 }
 
 impl Default for Settings {
@@ -89,6 +114,7 @@ impl Default for Settings {
             header_read_seconds_max: 10,
             idle_seconds_max: 75,
             body_read_seconds_max: 30,
+            idempotency_seconds: 86_400,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{Caller, Draft, Fingerprint, Message, MessageId, WallTime};
 use crate::store::{KeyUse, ReadStore, StoreError, UsedKey};
 
 /// A message and the key that its caller gave it, if any.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Keyed {
     /// The message.
     pub draft: Draft,

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod idempotency;
 mod keys;
 mod lists;
 mod mixed;

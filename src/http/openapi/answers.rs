@@ -22,12 +22,19 @@ pub(super) struct BatchAnswer<'a> {
 pub(super) struct BatchResult<'a> {
     /// Its place in the request, from 0.
     index: u64,
-    /// Its id, when it was accepted.
+    /// Its id, when it was accepted, now or before.
     #[schema(nullable = false, required = false, format = "uuid")]
     id: Option<String>,
-    /// `pending`, when it was accepted.
-    #[schema(nullable = false, required = false, pattern = "^pending$")]
+    /// When it was accepted: `pending`, or for a repeat its present status.
+    #[schema(
+        nullable = false,
+        required = false,
+        pattern = "^(pending|confirmed|returned|failed)$"
+    )]
     status: Option<String>,
+    /// `true`, when it was accepted before with the same idempotency key.
+    #[schema(nullable = false, required = false)]
+    idempotent_replayed: Option<bool>,
     /// Why it was refused; pointers are those of its own fields.
     #[schema(nullable = false, required = false)]
     error: Option<ProblemJson<'a>>,

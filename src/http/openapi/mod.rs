@@ -17,7 +17,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{RefOr, Schema};
 
 pub(super) use parameters::{
-    IdPath, ListQuery, PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery,
+    IdPath, IdempotencyKey, ListQuery, PreferPublish, PreferReturn, PreferWait, RawHeaders,
+    RawPath, RawQuery,
 };
 pub(super) use request::{BatchLines, BatchRequest, LookupRequest, MessageRequest};
 pub(super) use responses::{

@@ -15,6 +15,18 @@ pub(in crate::http) struct PreferPublish {
     prefer: Option<String>,
 }
 
+/// One key, one message.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct IdempotencyKey {
+    /// 1 to 255 bytes of UTF-8, taken as they are written. The same message with the same key is accepted
+    /// once: a repeat is answered with the first one's id and present status, and `Idempotent-Replayed`.
+    /// Keys are each caller's own, and live for `idempotency_seconds`.
+    #[param(rename = "Idempotency-Key", value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
+    idempotency_key: Option<String>,
+}
+
 /// What a caller may prefer when asking.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -135,6 +147,13 @@ pub(in crate::http) struct ListQuery {
     exchange: Option<String>,
     /// With this routing key only.
     routing_key: Option<String>,
+    /// The message that was accepted with this key, while the key lives.
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    idempotency_key: Option<String>,
     /// Accepted at this time or later.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-22T10:00:00Z")]
     since: Option<String>,

@@ -40,9 +40,13 @@ pub(in crate::http) struct MessageRequest {
     /// one, the routing key stands for it.
     #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     ordering_key: Option<String>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    idempotency_key: Option<()>,
+    /// 1 to 255 bytes. As the header `Idempotency-Key`, which must be the same where both are given.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    idempotency_key: Option<String>,
     /// Not supported by this version yet: refused.
     #[schema(schema_with = not_yet)]
     deliver_at: Option<()>,

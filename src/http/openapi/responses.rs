@@ -32,7 +32,15 @@ const BODY: [Code; 4] = [
 ];
 
 /// Why nothing is accepted.
-const NOT_ACCEPTED: [Code; 3] = [Code::StoreFull, Code::Stopping, Code::OutcomeUnknown];
+const NOT_ACCEPTED: [Code; 4] = [
+    Code::StoreFull,
+    Code::StoreUnavailable,
+    Code::Stopping,
+    Code::OutcomeUnknown,
+];
+
+/// What else a message with an idempotency key may be answered.
+const REPEATED: [Code; 2] = [Code::IdempotencyKeyReused, Code::HistoryExpired];
 
 /// What `POST /v1/messages` answers.
 pub(in crate::http) struct PublishResponses;
@@ -44,7 +52,7 @@ impl IntoResponses for PublishResponses {
             Code::UnsupportedMediaType,
             Code::InvalidMessage,
         ];
-        accepted(errors(&[&ANY, &BODY, &NOT_ACCEPTED, &own]))
+        accepted(errors(&[&ANY, &BODY, &NOT_ACCEPTED, &REPEATED, &own]))
     }
 }
 
@@ -57,6 +65,7 @@ impl IntoResponses for PublishRawResponses {
             &ANY,
             &BODY,
             &NOT_ACCEPTED,
+            &REPEATED,
             &[Code::InvalidMessage],
         ]))
     }
@@ -74,7 +83,7 @@ fn accepted(mut responses: Responses) -> Responses {
     responses.insert(
         "200".to_owned(),
         message(
-            "Accepted, and settled within the time that `Prefer: wait` gave.",
+            "Accepted, and settled within the time that `Prefer: wait` gave, or before this repeat.",
             &[
                 ("confirmed", Some(Status::Confirmed)),
                 ("returned", Some(Status::Returned)),
@@ -374,7 +383,13 @@ fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -
         .header("Cache-Control", header("`no-store`", Type::String));
     if body == Body::AsPreferred {
         let location = header("Where to ask for the message.", Type::String);
-        response = response.header("Location", location);
+        let replayed = header(
+            "`true`, when the message was accepted before with the same idempotency key.",
+            Type::String,
+        );
+        response = response
+            .header("Location", location)
+            .header("Idempotent-Replayed", replayed);
     }
     RefOr::T(response.build())
 }

@@ -7,8 +7,9 @@
 use super::faults::Faults;
 use super::fields::{self, wrong_kind};
 use super::json::{self, Cursor, Kind, Malformed};
-use super::{Refusal, checked, draft};
-use crate::domain::{Caller, Draft, Rules};
+use super::{Refusal, checked, keyed};
+use crate::domain::{Caller, Rules};
+use crate::relay::Keyed;
 
 /// Once so many faults are listed, each further item lists only its first: a body of nothing but faults
 /// must not become an answer many times its size.
@@ -27,7 +28,7 @@ pub(crate) enum Form {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Batch {
     /// The good ones in their order.
-    pub(crate) drafts: Vec<Draft>,
+    pub(crate) good: Vec<Keyed>,
     /// The faulty ones with their places among all items, in their order.
     pub(crate) faulty: Vec<(usize, Faults)>,
 }
@@ -50,7 +51,7 @@ pub(crate) fn batch(
         Form::Lines => reader.lines(body)?,
     }
     let batch = reader.batch;
-    if batch.drafts.is_empty() && batch.faulty.is_empty() {
+    if batch.good.is_empty() && batch.faulty.is_empty() {
         let at = match form {
             Form::Json => "/messages",
             Form::Lines => "",
@@ -111,7 +112,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, raw: &str) -> Result<(), Refusal> {
-        let index = self.batch.drafts.len() + self.batch.faulty.len();
+        let index = self.batch.good.len() + self.batch.faulty.len();
         let max = self.rules.limits.batch_items_max;
         if index >= max {
             return Err(Refusal::TooMany(max));
@@ -119,14 +120,14 @@ impl Reader<'_> {
         let listed_max = FAULTS_LISTED_MAX.saturating_sub(self.faults_listed).max(1);
         let mut faults = Faults::at_most(listed_max);
         let read = if Kind::of(raw) == Kind::Object {
-            let draft = draft(raw, self.caller, self.rules, &mut faults);
-            checked(draft, self.rules, faults)
+            let keyed = keyed(raw, self.caller, self.rules, None, &mut faults);
+            checked(keyed, self.rules, faults)
         } else {
             wrong_kind(&mut faults, "", raw, "an object");
             Err(faults)
         };
         match read {
-            Ok(draft) => self.batch.drafts.push(draft),
+            Ok(keyed) => self.batch.good.push(keyed),
             Err(faults) => {
                 self.faults_listed += faults.len();
                 self.batch.faulty.push((index, faults));
@@ -157,8 +158,8 @@ mod tests {
     }
 
     fn payloads(batch: &Batch) -> Vec<&str> {
-        (batch.drafts.iter())
-            .map(|draft| std::str::from_utf8(&draft.payload).expect("text"))
+        (batch.good.iter())
+            .map(|keyed| std::str::from_utf8(&keyed.draft.payload).expect("text"))
             .collect()
     }
 

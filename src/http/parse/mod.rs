@@ -7,6 +7,7 @@ mod batch;
 mod faults;
 mod fields;
 mod headers;
+pub(super) mod idempotency_key;
 mod ids;
 pub(super) mod json;
 mod payload;
@@ -24,6 +25,7 @@ pub(super) use raw::{Raw, raw, refuse_headers};
 
 use super::problem::{Code, Problem};
 use crate::domain::{Caller, Draft, Rules};
+use crate::relay::Keyed;
 
 /// The alias of the default exchange in the `RabbitMQ` HTTP API.
 const DEFAULT_EXCHANGE_ALIAS: &str = "amq.default";
@@ -70,25 +72,27 @@ impl Refusal {
     }
 }
 
-/// The message in `body`. `faults` are those that the request's headers have.
+/// The message in `body`. `key` is the one that the request's headers give it, and `faults` are those
+/// that they have.
 pub(super) fn message(
     body: &[u8],
     caller: &Caller,
     rules: &Rules,
+    key: Option<Box<str>>,
     mut faults: Faults,
-) -> Result<Draft, Refusal> {
+) -> Result<Keyed, Refusal> {
     let raw = json::object(body).map_err(Refusal::Malformed)?;
-    let draft = draft(raw, caller, rules, &mut faults);
-    checked(draft, rules, faults).map_err(Refusal::Faulty)
+    let keyed = keyed(raw, caller, rules, key, &mut faults);
+    checked(keyed, rules, faults).map_err(Refusal::Faulty)
 }
 
-/// `draft`, when neither the reading nor the rules have a fault to find.
-fn checked(draft: Draft, rules: &Rules, mut faults: Faults) -> Result<Draft, Faults> {
-    for fault in rules.check(&draft) {
+/// `keyed`, when neither the reading nor the rules have a fault to find.
+fn checked(keyed: Keyed, rules: &Rules, mut faults: Faults) -> Result<Keyed, Faults> {
+    for fault in rules.check(&keyed.draft) {
         faults.add(fault);
     }
     if faults.is_empty() {
-        Ok(draft)
+        Ok(keyed)
     } else {
         Err(faults)
     }
@@ -104,7 +108,13 @@ pub(super) fn exchange<'a>(name: impl Into<Cow<'a, str>>) -> Box<str> {
 }
 
 /// Reads what can be read; what is faulty has its default.
-fn draft(raw: &str, caller: &Caller, rules: &Rules, faults: &mut Faults) -> Draft {
+fn keyed(
+    raw: &str,
+    caller: &Caller,
+    rules: &Rules,
+    key: Option<Box<str>>,
+    faults: &mut Faults,
+) -> Keyed {
     let [
         exchange,
         routing_key,
@@ -113,6 +123,7 @@ fn draft(raw: &str, caller: &Caller, rules: &Rules, faults: &mut Faults) -> Draf
         properties,
         mandatory,
         ordering_key,
+        idempotency_key,
         not_yet @ ..,
     ] = fields::read(raw, "", &FIELDS, faults);
     let exchange = fields::text(faults, "/exchange", exchange).unwrap_or_default();
@@ -128,11 +139,12 @@ fn draft(raw: &str, caller: &Caller, rules: &Rules, faults: &mut Faults) -> Draf
     }
     let mandatory = fields::flag(faults, "/mandatory", mandatory).unwrap_or(true);
     let ordering_key = fields::text(faults, "/ordering_key", ordering_key);
+    let key = idempotency_key::of_field(idempotency_key, key, faults);
     let later = FIELDS.iter().skip(FIELDS.len() - not_yet.len());
     for (name, value) in later.zip(not_yet) {
         fields::not_yet(faults, name, value);
     }
-    Draft {
+    let draft = Draft {
         caller: caller.clone(),
         exchange,
         routing_key,
@@ -140,7 +152,8 @@ fn draft(raw: &str, caller: &Caller, rules: &Rules, faults: &mut Faults) -> Draf
         ordering_key,
         properties,
         payload: payload.bytes,
-    }
+    };
+    Keyed { draft, key }
 }
 
 #[cfg(test)]

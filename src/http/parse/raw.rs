@@ -9,9 +9,10 @@ use bytes::Bytes;
 
 use super::faults::Faults;
 use super::fields::NOT_YET;
-use super::{checked, exchange};
+use super::{checked, exchange, idempotency_key};
 use crate::domain::rules::pointer_step;
 use crate::domain::{self, Caller, DeliveryMode, Draft, Properties, Rules};
+use crate::relay::Keyed;
 
 /// The query parameters, which the document of the API is compared with.
 pub(crate) const OPTIONS: [&str; 8] = [
@@ -53,7 +54,7 @@ pub(crate) struct Raw<'r> {
 }
 
 /// The message that `request` is.
-pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Draft, Faults> {
+pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Keyed, Faults> {
     let mut faults = Faults::default();
     let [routing_key, mandatory, ordering_key, not_yet @ ..] = request.options;
     if request.exchange.is_none() {
@@ -76,6 +77,7 @@ pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Dr
             faults.push(pointer_step("", name), NOT_YET);
         }
     }
+    let key = idempotency_key::of_headers(request.headers, "/idempotency_key", &mut faults);
     let draft = Draft {
         caller: caller.clone(),
         exchange: exchange(request.exchange.unwrap_or_default()),
@@ -85,7 +87,7 @@ pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Dr
         properties: properties(request.headers, &mut faults),
         payload: request.body,
     };
-    checked(draft, rules, faults)
+    checked(Keyed { draft, key }, rules, faults)
 }
 
 fn properties(headers: &HeaderMap, faults: &mut Faults) -> Properties {
@@ -94,10 +96,6 @@ fn properties(headers: &HeaderMap, faults: &mut Faults) -> Properties {
         let field = match name.as_str() {
             "content-type" => "content_type",
             "content-encoding" => "content_encoding",
-            "idempotency-key" => {
-                faults.push("", format!("the header Idempotency-Key is {NOT_YET}"));
-                continue;
-            }
             own if own.starts_with(OWN_HEADER) => {
                 own_header(&mut properties, headers, name, faults);
                 continue;
@@ -161,7 +159,7 @@ fn own_header(
 }
 
 /// The text of a header that must not occur twice.
-fn only<'h>(
+pub(super) fn only<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
     at: &str,
@@ -207,169 +205,4 @@ pub(crate) fn refuse_headers(headers: &HeaderMap, faults: &mut Faults) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Limits;
-
-    fn read(
-        exchange: Option<&str>,
-        options: [Option<&str>; 8],
-        headers: &[(&'static str, &[u8])],
-    ) -> Result<Draft, Vec<String>> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let value = HeaderValue::from_bytes(value).expect("a value");
-            map.append(HeaderName::from_static(name), value);
-        }
-        let rules = Rules {
-            limits: Limits::default(),
-            broker_user: None,
-        };
-        let request = Raw {
-            exchange: exchange.map(Into::into),
-            options,
-            headers: &map,
-            body: Bytes::from_static(b"\0\xff"),
-        };
-        raw(request, &Caller::default(), &rules).map_err(|faults| {
-            let (faults, _) = faults.into_parts();
-            faults.into_iter().map(|fault| fault.pointer).collect()
-        })
-    }
-
-    const NONE: [Option<&str>; 8] = [None; 8];
-
-    #[test]
-    fn everything_reaches_the_message() {
-        let mut options = NONE;
-        options[..3].copy_from_slice(&[Some("k"), Some("false"), Some("o")]);
-        let draft = read(
-            Some("amq.default"),
-            options,
-            &[
-                ("content-type", b"text/plain"),
-                ("content-encoding", b"gzip"),
-                ("amqp-message-id", b"m"),
-                ("amqp-correlation-id", "c\u{e4}".as_bytes()),
-                ("amqp-reply-to", b"r"),
-                ("amqp-expiration", b"60000"),
-                ("amqp-priority", b"9"),
-                ("amqp-type", b"t"),
-                ("amqp-app-id", b""),
-                ("amqp-user-id", b"u"),
-                ("amqp-timestamp", b"1795341600"),
-                ("amqp-delivery-mode", b"1"),
-                ("amqp-header-x-tenant", b"a"),
-                ("amqp-header-b", b"1"),
-                ("user-agent", b"test"),
-            ],
-        )
-        .expect("a message");
-        let text = |text: &str| domain::HeaderValue::Text(text.into());
-        let expected = Properties {
-            content_type: Some("text/plain".into()),
-            content_encoding: Some("gzip".into()),
-            headers: vec![("x-tenant".into(), text("a")), ("b".into(), text("1"))],
-            delivery_mode: DeliveryMode::Transient,
-            priority: Some(9),
-            correlation_id: Some("cä".into()),
-            reply_to: Some("r".into()),
-            expiration: Some("60000".into()),
-            message_id: Some("m".into()),
-            timestamp: Some(1_795_341_600),
-            kind: Some("t".into()),
-            user_id: Some("u".into()),
-            app_id: Some("".into()),
-        };
-        assert_eq!(draft.properties, expected);
-        assert_eq!((&*draft.exchange, &*draft.routing_key), ("", "k"));
-        assert_eq!(
-            (draft.mandatory, draft.ordering_key.as_deref()),
-            (false, Some("o"))
-        );
-        assert_eq!(&*draft.payload, b"\0\xff");
-    }
-
-    #[test]
-    fn every_known_header_is_set_somewhere() {
-        for name in HEADERS {
-            let draft = read(Some("x"), NONE, &[(name, b"1")]).expect("a message");
-            assert_ne!(draft.properties, Properties::default(), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_fault_is_named_where_the_json_form_has_it() {
-        let mut options = NONE;
-        options[1] = Some("maybe");
-        options[4] = Some("1");
-        for (exchange, options, headers, pointers) in [
-            (None, NONE, &[][..], vec!["/exchange"]),
-            (Some("x"), options, &[], vec!["/mandatory", "/delay_ms"]),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-priority", &b"256"[..])],
-                vec!["/properties/priority"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-priority", b"+1")],
-                vec!["/properties/priority"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-delivery-mode", b"3")],
-                vec!["/properties/delivery_mode"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-timestamp", b"")],
-                vec!["/properties/timestamp"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-expiration", b"1s")],
-                vec!["/properties/expiration"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-type", b"\xff")],
-                vec!["/properties/type"],
-            ),
-            (Some("x"), NONE, &[("amqp-prority", b"1")], vec![""]),
-            (Some("x"), NONE, &[("idempotency-key", b"1")], vec![""]),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-header-", b"1")],
-                vec!["/properties/headers/"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[
-                    ("amqp-header-a", b"1"),
-                    ("amqp-header-a", b"2"),
-                    ("content-type", b"a"),
-                    ("content-type", b"b"),
-                ],
-                vec!["/properties/headers/a", "/properties/content_type"],
-            ),
-            (
-                Some("x"),
-                NONE,
-                &[("amqp-header-x-amqpost-id", b"1")],
-                vec!["/properties/headers/x-amqpost-id"],
-            ),
-        ] {
-            let found = read(exchange, options, headers).expect_err("a fault");
-            assert_eq!(found, pointers, "{headers:?}");
-        }
-    }
-}
+mod tests;

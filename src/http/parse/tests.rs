@@ -9,10 +9,15 @@ fn rules() -> Rules {
 }
 
 fn read(body: &str) -> Result<Draft, Refusal> {
+    read_keyed(body, None).map(|keyed| keyed.draft)
+}
+
+fn read_keyed(body: &str, key: Option<&str>) -> Result<Keyed, Refusal> {
     message(
         body.as_bytes(),
         &Caller::default(),
         &rules(),
+        key.map(Into::into),
         Faults::default(),
     )
 }
@@ -52,4 +57,33 @@ fn many_header_names_are_compared_quickly_and_all() {
     let mut expected = Faults::default();
     expected.push("/properties/headers/h1999", "occurs more than once");
     assert_eq!(read(&body), Err(Refusal::Faulty(expected)));
+}
+
+#[test]
+fn header_and_field_give_one_key_and_must_agree() {
+    let key = |field: &str, header| {
+        let body = format!(r#"{{"payload":1,"idempotency_key":{field}}}"#);
+        read_keyed(&body, header).map(|keyed| keyed.key)
+    };
+    let k = || Some("k".into());
+    assert_eq!(key("null", None), Ok(None));
+    assert_eq!(key("null", Some("k")), Ok(k()));
+    assert_eq!(key(r#""k""#, None), Ok(k()));
+    assert_eq!(key(r#""\u006b""#, Some("k")), Ok(k()));
+    let long = format!("\"{}\"", "ä".repeat(128));
+    for (field, header) in [
+        (r#""k""#, Some("K")),
+        (r#""""#, None),
+        (r#""""#, Some("k")),
+        (r#""a\u0000""#, None),
+        ("1", None),
+        (&long, None),
+    ] {
+        let Err(Refusal::Faulty(faults)) = key(field, header) else {
+            panic!("{field} is taken");
+        };
+        let (faults, _) = faults.into_parts();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].pointer, "/idempotency_key");
+    }
 }

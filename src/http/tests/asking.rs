@@ -163,7 +163,10 @@ async fn what_is_no_longer_kept_is_gone() {
     );
 }
 
-struct Silent;
+/// Answers nothing, but for keys when it is given some.
+pub(super) struct Silent {
+    pub(super) keys: Option<MemoryStore>,
+}
 
 impl ReadStore for Silent {
     fn get(&self, _: MessageId) -> Result<Lookup, StoreError> {
@@ -176,10 +179,12 @@ impl ReadStore for Silent {
 
     fn used_keys(
         &self,
-        _: &[(Caller, Box<str>)],
-        _: WallTime,
+        keys: &[(Caller, Box<str>)],
+        since: WallTime,
     ) -> Result<Vec<Option<UsedKey>>, StoreError> {
-        Err(StoreError::Unavailable("gone".into()))
+        let gone = || StoreError::Unavailable("gone".into());
+        let store = self.keys.as_ref().ok_or_else(gone)?;
+        store.used_keys(keys, since)
     }
 
     fn payload(&self, _: MessageId) -> Result<PayloadLookup, StoreError> {
@@ -222,7 +227,7 @@ async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
     });
     let rig = Rig::over(
         store,
-        Arc::new(Silent),
+        Arc::new(Silent { keys: None }),
         Limits::default(),
         Settings::default(),
     );

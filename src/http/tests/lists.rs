@@ -141,7 +141,8 @@ async fn a_faulty_query_is_refused() {
         ("status=pending&status=failed", "invalid_query"),
         ("since=yesterday", "invalid_query"),
         ("group=g", "invalid_query"),
-        ("idempotency_key=k", "invalid_query"),
+        ("idempotency_key=", "invalid_query"),
+        ("idempotency_key=a%00", "invalid_query"),
         ("offset=1", "invalid_query"),
     ] {
         let answer = rig.get(&format!("/v1/messages?{query}")).await;

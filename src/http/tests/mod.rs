@@ -4,6 +4,7 @@ mod asking;
 mod batches;
 mod faulty;
 mod guarding;
+mod idempotency;
 mod keys;
 mod lists;
 mod model;

@@ -1,6 +1,7 @@
 //! A relay that accepts into a plain store and settles when the test says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,17 +12,24 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{Accepting, AcceptingAll, ApiKeys, Backend, Gateway, Parts, Settings, router};
+use super::super::{
+    Accepting, AcceptingAll, AcceptingKeyed, ApiKeys, Backend, Gateway, Parts, Settings, router,
+};
 use crate::domain::{
-    Caller, Draft, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules, Status,
-    WallTime,
+    Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
+    Status, WallTime,
 };
 use crate::notify::{Rates, Waiters};
-use crate::relay::{AcceptError, BrokerHealth, Health, Progress};
+use crate::relay::{AcceptError, Acceptance, BrokerHealth, Health, Keyed, Progress};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Audience as _, Batch, ReadStore, Record, Settlement, WriteStore as _,
+    Accepted, Audience as _, Batch, KeyUse, ReadStore, Record, Settlement, WriteStore as _,
 };
+
+/// When all of its messages are accepted.
+fn now() -> WallTime {
+    WallTime::from_unix_ms(1_795_341_600_123)
+}
 
 /// What stands behind the gateway under test.
 pub(super) struct Model {
@@ -73,7 +81,7 @@ impl Model {
     }
 
     /// Accepts a message, unless the test or its routing key wants it otherwise.
-    fn take(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
+    fn take(&self, draft: Draft, key: Option<Box<KeyUse>>) -> Result<Arc<Message>, AcceptError> {
         assert_ne!(&*draft.routing_key, "panic", "as the test wants it");
         if let Some(error) = self.refuses.lock().clone() {
             return Err(error);
@@ -83,7 +91,7 @@ impl Model {
             "unknown" => return Err(AcceptError::OutcomeUnknown),
             _ => {}
         }
-        let now = WallTime::from_unix_ms(1_795_341_600_123);
+        let now = now();
         let message = Arc::new(Message {
             id: self.minter.lock().mint(now, 7),
             accepted_at: now,
@@ -92,7 +100,7 @@ impl Model {
         let accepted = [Accepted {
             message: Arc::clone(&message),
             partition: 0,
-            key: None,
+            key,
         }];
         let batch = Batch {
             accepted: &accepted,
@@ -102,15 +110,50 @@ impl Model {
         self.accepted.lock().push(Arc::clone(&message));
         Ok(message)
     }
+
+    /// As the relay does where nothing races: the store says what a key stands for.
+    fn take_keyed(
+        &self,
+        Keyed { draft, key }: Keyed,
+        store: &dyn ReadStore,
+        since: WallTime,
+    ) -> Result<Acceptance, AcceptError> {
+        let Some(key) = key else {
+            return self.take(draft, None).map(Acceptance::New);
+        };
+        let fingerprint = Fingerprint::of(&draft);
+        let used = store.used_keys(&[(draft.caller.clone(), key.clone())], since);
+        match used.map_err(|_| AcceptError::StoreUnavailable)?.remove(0) {
+            Some(used) if used.fingerprint == fingerprint => Ok(Acceptance::Repeat(used.id)),
+            Some(_) => Err(AcceptError::KeyReused),
+            None => {
+                let key = Box::new(KeyUse { key, fingerprint });
+                self.take(draft, Some(key)).map(Acceptance::New)
+            }
+        }
+    }
 }
 
 impl Backend for Model {
     fn accept(&self, draft: Draft) -> Accepting<'_> {
-        Box::pin(async move { self.take(draft) })
+        Box::pin(async move { self.take(draft, None) })
     }
 
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
-        Box::pin(async move { drafts.into_iter().map(|draft| self.take(draft)).collect() })
+        let take = |draft| self.take(draft, None);
+        Box::pin(async move { drafts.into_iter().map(take).collect() })
+    }
+
+    fn accept_keyed<'a>(
+        &'a self,
+        messages: Vec<Keyed>,
+        store: &'a Arc<dyn ReadStore>,
+        kept: Duration,
+    ) -> AcceptingKeyed<'a> {
+        let kept_ms = u64::try_from(kept.as_millis()).expect("a number");
+        let since = WallTime::from_unix_ms(now().unix_ms().saturating_sub(kept_ms));
+        let accept = move |keyed| self.take_keyed(keyed, &**store, since);
+        Box::pin(async move { messages.into_iter().map(accept).collect() })
     }
 
     fn progress(&self, _: &Record) -> Progress {

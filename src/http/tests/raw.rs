@@ -113,7 +113,7 @@ async fn unknown_repeated_and_faulty_options_are_refused() {
 async fn unknown_repeated_and_faulty_headers_are_refused() {
     for (headers, pointer) in [
         (&[("amqp-prority", "1")][..], ""),
-        (&[("idempotency-key", "k")], ""),
+        (&[("idempotency-key", "")], "/idempotency_key"),
         (
             &[("amqp-priority", "1"), ("amqp-priority", "1")],
             "/properties/priority",
