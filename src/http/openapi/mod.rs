@@ -5,6 +5,7 @@
 //! `request` and `responses`, and tests compare both with the code.
 
 mod answers;
+mod errors;
 mod examples;
 mod parameters;
 mod request;

@@ -10,15 +10,13 @@ use utoipa::openapi::{
     Content, ContentBuilder, Header, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
 };
 
-use super::super::problem::{Code, MEDIA_TYPE, Problem};
+use super::super::problem::Code;
 use super::super::stats;
+use super::errors::{errors, problem_example};
 use super::examples;
-use crate::domain::{Fault, Status};
+use crate::domain::Status;
 
-type Responses = BTreeMap<String, RefOr<Response>>;
-
-/// What any endpoint may answer before it looks at the request.
-const GUARD: [Code; 2] = [Code::HostNotAllowed, Code::CrossSiteRequest];
+pub(super) type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any endpoint may answer that has to do with messages.
 const ANY: [Code; 2] = [Code::Unauthorized, Code::InvalidQuery];
@@ -286,62 +284,6 @@ enum Body {
     Whole,
 }
 
-fn errors(codes: &[&[Code]]) -> Responses {
-    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for &code in GUARD.iter().chain(codes.iter().copied().flatten()) {
-        by_status
-            .entry(code.status().as_u16())
-            .or_default()
-            .push(code);
-    }
-    by_status
-        .into_iter()
-        .map(|(status, codes)| (status.to_string(), error(&codes)))
-        .collect()
-}
-
-fn error(codes: &[Code]) -> RefOr<Response> {
-    let words: Vec<_> = codes
-        .iter()
-        .map(|code| format!("`{}`", code.as_str()))
-        .collect();
-    let examples = codes.iter().map(|&code| {
-        let example = ExampleBuilder::new().value(problem_example(code));
-        (code.as_str(), example)
-    });
-    let content = content("Problem").examples_from_iter(examples).build();
-    let mut response = ResponseBuilder::new()
-        .description(format!("Code {}.", words.join(", ")))
-        .content(MEDIA_TYPE, content);
-    if codes.contains(&Code::Unauthorized) {
-        response = response.header("WWW-Authenticate", header("`Bearer`", Type::String));
-    }
-    if codes
-        .iter()
-        .any(|code| code.retry_after_seconds().is_some())
-    {
-        response = response.header(
-            "Retry-After",
-            header("Seconds after which to try again.", Type::Integer),
-        );
-    }
-    RefOr::T(response.build())
-}
-
-fn problem_example(code: Code) -> Option<Value> {
-    let mut problem = Problem::new(code, code.title());
-    problem.errors = match code {
-        Code::InvalidMessage => vec![Fault::new(
-            "/properties/priority",
-            "must be a whole number from 0 to 255",
-        )],
-        Code::InvalidRequest => vec![Fault::new("", "the header amqp-priority is not known here")],
-        Code::InvalidQuery => vec![Fault::new("", "the query parameter x is not known here")],
-        _ => Vec::new(),
-    };
-    serde_json::from_slice(&problem.to_json()).ok()
-}
-
 /// JSON of this schema.
 fn told(description: &str, schema: &str, example: Option<Value>) -> RefOr<Response> {
     let json = content(schema).example(example).build();
@@ -394,11 +336,11 @@ fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -
     RefOr::T(response.build())
 }
 
-fn content(schema: &str) -> ContentBuilder {
+pub(super) fn content(schema: &str) -> ContentBuilder {
     ContentBuilder::new().schema(Some(Ref::from_schema_name(schema)))
 }
 
-fn header(description: &str, kind: Type) -> Header {
+pub(super) fn header(description: &str, kind: Type) -> Header {
     HeaderBuilder::new()
         .schema(Some(ObjectBuilder::new().schema_type(kind).build()))
         .description(Some(description))
