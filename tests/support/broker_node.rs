@@ -131,9 +131,14 @@ impl PrivateNode {
         self.eval("rabbit:stop()").await;
     }
 
-    /// Starts it again.
+    /// Starts it again. Right after a stop, on a busy machine, a start was seen to be without effect, so
+    /// it is given until the broker runs.
     pub async fn start_app(&mut self) {
-        self.eval("rabbit:start()").await;
+        wait::until("the broker runs", SOON * 4, || async {
+            self.eval("rabbit:start()").await;
+            (self.eval("rabbit:is_running()").await == "true").then_some(())
+        })
+        .await;
         self.wait_ready().await;
     }
 
