@@ -12,6 +12,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod majority;
+
 use std::time::Duration;
 
 use support::audit::Order;
@@ -110,4 +112,5 @@ async fn a_cluster_may_lose_any_node_and_the_majority_and_loses_nothing() {
     };
     let flagged = load.account_in(&place, order).await;
     assert!(flagged > 0, "nothing was in flight");
+    majority::what_silent_queues_cost(&mut cluster).await;
 }
