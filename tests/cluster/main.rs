@@ -24,6 +24,8 @@ use support::wait::{self, SOON};
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const ELECTION: Duration = Duration::from_secs(90);
+/// As a gateway has it by default. A channel that met a queue without a leader is blocked for long.
+const STALL_AFTER: Duration = Duration::from_secs(5);
 /// Restarts take long, and everything is read at the end.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Far more than what was in flight when a node went away.
@@ -87,7 +89,7 @@ async fn a_cluster_may_lose_any_node_and_the_majority_and_loses_nothing() {
     let mut cluster = Cluster::start().await;
     let mut place = Place::declare(&cluster.nodes[0].url(), Kind::Quorum).await;
     cluster.settle_declarations().await;
-    let load = Load::start_slowly(&cluster.urls(), &place, HEARTBEAT, PAUSE).await;
+    let load = Load::start_slowly(&cluster.urls(), &place, HEARTBEAT, PAUSE, STALL_AFTER).await;
     for round in 0..rounds() {
         rolling_restart(&mut cluster, &load, &place.queue).await;
         let leader = cluster.leader_of(&place.queue).await;

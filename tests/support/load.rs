@@ -31,7 +31,14 @@ pub struct Load {
 impl Load {
     /// Writes to `place` through the brokers at `urls`.
     pub async fn start(urls: &[String], place: &Place, heartbeat: Duration) -> Self {
-        Self::start_slowly(urls, place, heartbeat, Duration::ZERO).await
+        Self::start_slowly(
+            urls,
+            place,
+            heartbeat,
+            Duration::ZERO,
+            Shape::default().stall_after,
+        )
+        .await
     }
 
     /// As [`Load::start`], with a pause of each writer after each message, for tests that take long.
@@ -40,6 +47,7 @@ impl Load {
         place: &Place,
         heartbeat: Duration,
         pause: Duration,
+        stall_after: Duration,
     ) -> Self {
         for key in 0..WRITERS {
             place.bind(&format!("key.{key}")).await;
@@ -47,6 +55,7 @@ impl Load {
         let shape = Shape {
             lanes: LANES,
             heartbeat,
+            stall_after,
             ..Shape::default()
         };
         let mut load = Self {
