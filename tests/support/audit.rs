@@ -27,8 +27,6 @@ pub enum Order {
     /// queue that loses its leader may lose the middle of what one connection has sent, and puts the
     /// rest in its place once that connection is gone, before anybody can send the middle again.
     OfSomeCopies,
-    /// Nothing.
-    Unseen,
 }
 
 /// Panics unless everything that was accepted was told as confirmed and is in the queue, the copies
@@ -63,9 +61,7 @@ pub fn assert_nothing_lost(
             "{id} is in the queue and was not accepted"
         );
     }
-    if order != Order::Unseen {
-        assert_order(accepted, arrived, order);
-    }
+    assert_order(accepted, arrived, order);
     flagged
 }
 
@@ -82,7 +78,7 @@ fn assert_order(accepted: &[(Accepted, Settlement)], arrived: &[Arrived], order:
         let (id, key, number) = (message.id.to_string(), message.key, message.number);
         let place = match order {
             Order::OfFirstCopies => first[&id],
-            Order::OfSomeCopies | Order::Unseen => last[&id],
+            Order::OfSomeCopies => last[&id],
         };
         let earlier = before.entry(key).or_insert((first[&id], number));
         assert!(
