@@ -1,6 +1,7 @@
 //! Wall time as this project stores and tells it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,13 @@ impl WallTime {
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
+    }
+
+    /// This time moved back by `age`, held at the beginning of the range.
+    #[must_use]
+    pub fn minus(self, age: Duration) -> Self {
+        let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(ms))
     }
 }
 
@@ -48,6 +56,17 @@ mod tests {
             WallTime::from_unix_ms(0).to_string(),
             "1970-01-01T00:00:00.000Z"
         );
+    }
+
+    #[test]
+    fn a_time_is_moved_back_no_further_than_to_the_beginning() {
+        let time = WallTime::from_unix_ms(1500);
+        assert_eq!(
+            time.minus(Duration::from_secs(1)),
+            WallTime::from_unix_ms(500)
+        );
+        assert_eq!(time.minus(Duration::from_secs(2)), WallTime::default());
+        assert_eq!(time.minus(Duration::MAX), WallTime::default());
     }
 
     #[test]

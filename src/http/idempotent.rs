@@ -49,8 +49,7 @@ pub(super) async fn all(
 
 /// Keys that were used before this time stand for nothing.
 pub(super) fn kept_since(parts: &Parts) -> WallTime {
-    let kept_ms = u64::try_from(kept(parts).as_millis()).unwrap_or(u64::MAX);
-    WallTime::from_unix_ms(clock::wall().unix_ms().saturating_sub(kept_ms))
+    clock::wall().minus(kept(parts))
 }
 
 fn kept(parts: &Parts) -> Duration {

@@ -68,10 +68,7 @@ impl Relay {
     /// claimed in vain by others is left for another round.
     async fn accept_round(&self, places: &mut [Place], store: &Arc<dyn ReadStore>, kept: Duration) {
         let (mut claims, others) = self.claim(places);
-        let since = WallTime::from_unix_ms(
-            (clock::wall().unix_ms())
-                .saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX)),
-        );
+        let since = clock::wall().minus(kept);
         match look_up(places, &claims, store, since).await {
             Ok(used) => answer_repeats(places, &mut claims, &used),
             Err(error) => {

@@ -349,6 +349,9 @@ async fn a_list_finds_the_message_of_a_key() {
     let headers = [("authorization", ALICE), ("idempotency-key", "key")];
     rig.publish_with(&headers, BODY).await;
     let path = "/v1/messages?idempotency_key=key";
+    let alice = rig.get_with(path, &[("authorization", ALICE)]).await;
+    let hers = alice.json()["messages"].as_array().map(Vec::len);
+    assert_eq!(hers, Some(1), "{alice:?}");
     let bob = rig.get_with(path, &[("authorization", BOB)]).await;
     assert_eq!(bob.json()["messages"], json!([]));
 }

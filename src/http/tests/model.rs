@@ -150,8 +150,7 @@ impl Backend for Model {
         store: &'a Arc<dyn ReadStore>,
         kept: Duration,
     ) -> AcceptingKeyed<'a> {
-        let kept_ms = u64::try_from(kept.as_millis()).expect("a number");
-        let since = WallTime::from_unix_ms(now().unix_ms().saturating_sub(kept_ms));
+        let since = now().minus(kept);
         let accept = move |keyed| self.take_keyed(keyed, &**store, since);
         Box::pin(async move { messages.into_iter().map(accept).collect() })
     }
@@ -262,6 +261,8 @@ impl Rig {
             loopback_only: false,
             api_keys,
             allow_anonymous,
+            // The model's messages are always of the same day, so their keys live for long.
+            idempotency_seconds: u32::MAX,
             ..Settings::default()
         };
         Self::with(Limits::default(), settings)

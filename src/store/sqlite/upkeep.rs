@@ -88,7 +88,7 @@ impl SqliteStore {
     }
 
     fn look_for_aged(&mut self, now: WallTime) -> Result<(), StoreError> {
-        let before = before(now, self.options.history_age);
+        let before = now.minus(self.options.history_age);
         let aged = evict::has_aged(&self.connection, &self.state, before)?;
         self.due.aged_before = aged.then_some(before);
         Ok(())
@@ -96,7 +96,7 @@ impl SqliteStore {
 
     /// Before when keys were used that are to go, if any were.
     fn aged_keys(&self, now: WallTime) -> Result<Option<WallTime>, StoreError> {
-        let before = before(now, self.options.keys_kept);
+        let before = now.minus(self.options.keys_kept);
         let aged = keys::has_aged(&self.connection, before)?;
         Ok(aged.then_some(before))
     }
@@ -195,10 +195,4 @@ impl SqliteStore {
         // Everything is safe in the log already; the next opening copies it if this does not.
         let _ = checkpoint::copy(&self.connection, CheckpointMode::TRUNCATE);
     }
-}
-
-/// The time that is so long ago.
-fn before(now: WallTime, age: Duration) -> WallTime {
-    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    WallTime::from_unix_ms(now.unix_ms().saturating_sub(age_ms))
 }
