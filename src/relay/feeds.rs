@@ -71,7 +71,16 @@ impl Feed for LaneFeed {
     }
 
     fn is_stalled(&mut self, now: Instant, slow_until: Instant) -> bool {
-        let stall = self.desk().dispatch.lock().stalled(now, slow_until);
+        let mut dispatch = self.desk().dispatch.lock();
+        let stall = dispatch.stalled(now, slow_until);
+        let renewal = dispatch.wants_renewal(now);
+        drop(dispatch);
+        if renewal {
+            tracing::info!(
+                lane = self.lane + 1,
+                "a destination is only refused; it is tried over a fresh connection"
+            );
+        }
         if let Some(stall) = &stall {
             tracing::warn!(
                 lane = self.lane + 1,
@@ -81,11 +90,13 @@ impl Feed for LaneFeed {
                 "a destination does not answer; the others go on over a fresh connection"
             );
         }
-        stall.is_some()
+        stall.is_some() || renewal
     }
 
     fn stall_check(&self) -> Option<Instant> {
-        self.desk().dispatch.lock().stall_check()
+        let dispatch = self.desk().dispatch.lock();
+        let checks = [dispatch.stall_check(), dispatch.renewal_check()];
+        checks.into_iter().flatten().min()
     }
 
     fn call(&self) -> Arc<Notify> {

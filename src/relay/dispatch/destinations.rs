@@ -62,6 +62,8 @@ struct Destination {
     quarantine: Option<Box<Quarantine>>,
     /// Messages that were nacked and have not ended.
     nacked: usize,
+    /// The connection of the lane, by its number, on which the destination last took a message.
+    accepted_on: u32,
 }
 
 /// All destinations of a lane.
@@ -76,6 +78,10 @@ pub(super) struct Destinations {
     last_rank: u64,
     quarantined: usize,
     probing: usize,
+    /// In flight on the lane.
+    open: usize,
+    /// The number of the lane's connection, from 1.
+    connection: u32,
 }
 
 impl Destinations {
@@ -152,6 +158,7 @@ impl Destinations {
                 one.waiting_since = Some(now);
             }
             one.open += 1;
+            self.open += 1;
             if !again && names.key == names.destination {
                 one.under_way += 1;
             }
@@ -163,7 +170,37 @@ impl Destinations {
 
     /// A hand-over on the lane has ended.
     pub(super) fn landed(&mut self, names: Names) {
-        self.change(names.destination, |one| one.open -= 1);
+        if let Some(one) = self.all.get_mut(&names.destination) {
+            one.open -= 1;
+            self.open -= 1;
+        }
+    }
+
+    /// How many are in flight on the lane.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// The lane has a new connection.
+    pub(super) fn connected(&mut self) {
+        self.connection = self.connection.wrapping_add(1);
+    }
+
+    /// The destination has taken a message on the lane's connection, or the exchange has returned it.
+    pub(super) fn accepted(&mut self, name: Name) {
+        let connection = self.connection;
+        self.change(name, |one| one.accepted_on = connection);
+    }
+
+    /// Whether it ever has on this connection.
+    pub(super) fn accepts(&self, name: Name) -> bool {
+        let one = self.all.get(&name);
+        one.is_some_and(|one| one.accepted_on == self.connection)
+    }
+
+    /// Whether messages that go there were nacked and have not ended.
+    pub(super) fn has_nacked(&self, name: Name) -> bool {
+        self.all.get(&name).is_some_and(|one| one.nacked > 0)
     }
 
     /// The broker has spoken of a message that went there.

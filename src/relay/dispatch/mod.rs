@@ -11,7 +11,8 @@
 //!   being asked about, an order key with a suspect, an explicit ordering key after a nack, a
 //!   destination that does not answer ([`silence`]). Other keys pass;
 //! - a suspect leaves only through [`Dispatch::next_suspect`], alone; what waits for a destination
-//!   that does not answer, through [`Dispatch::next_probe`], alone, until it answers.
+//!   that does not answer, through [`Dispatch::next_probe`], alone, until it answers;
+//! - a connection that a destination is only refused on is not the last word ([`renewal`]).
 
 mod backlog;
 mod destinations;
@@ -20,6 +21,7 @@ mod outcomes;
 mod progress;
 mod pulling;
 mod put_back;
+mod renewal;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use destinations::{Destinations, Names};
 use holds::Holds;
 pub use outcomes::Ends;
 use put_back::PutBack;
+use renewal::Renewal;
 pub use silence::Stall;
 
 /// A message that was alone so often when the broker failed is given up.
@@ -151,6 +154,7 @@ pub struct Dispatch {
     questions: Vec<Box<str>>,
     destinations: Destinations,
     put_back: PutBack,
+    renewal: Renewal,
     /// Bytes of those that were looked at, and of those of them in flight.
     entry_bytes: usize,
     in_flight_bytes: usize,
@@ -183,6 +187,7 @@ impl Dispatch {
             questions: Vec::new(),
             destinations: Destinations::default(),
             put_back: PutBack::default(),
+            renewal: Renewal::default(),
             entry_bytes: 0,
             in_flight_bytes: 0,
             check_at: None,

@@ -31,10 +31,15 @@ impl Dispatch {
                     );
                     self.ended(row, outcome, ends);
                 }
-                LaneEvent::Up => self.link = Link::Up,
+                LaneEvent::Up => {
+                    self.link = Link::Up;
+                    self.destinations.connected();
+                    self.renewal.connected();
+                }
                 LaneEvent::Down(reason) => {
                     self.link = Link::Down(reason);
                     self.blocked = None;
+                    self.renewal.lost();
                 }
                 LaneEvent::Blocked(reason) => self.blocked = Some(reason),
                 LaneEvent::Unblocked => {
@@ -73,6 +78,14 @@ impl Dispatch {
         let name = entry.names.destination;
         if way == Way::Lane {
             self.destinations.landed(entry.names);
+            match &outcome {
+                Outcome::Confirmed | Outcome::Returned(_) => {
+                    self.destinations.accepted(name);
+                    self.renewal.accepted(name);
+                }
+                Outcome::Nacked => self.refused(name, ends),
+                _ => {}
+            }
         }
         let answered = match &outcome {
             Outcome::Unknown | Outcome::Unanswered | Outcome::Unsent => false,

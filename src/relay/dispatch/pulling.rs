@@ -19,6 +19,9 @@ impl Dispatch {
             return false;
         }
         self.end_pauses(now);
+        if self.renewal.is_draining() {
+            return false;
+        }
         let room = self.within_memory(room);
         let mut bytes_left = room.bytes;
         for looked_at in 0.. {

@@ -7,6 +7,7 @@ mod keys;
 mod model;
 mod nacks;
 mod put_back;
+mod renewal;
 mod silence;
 mod strikes;
 mod told;

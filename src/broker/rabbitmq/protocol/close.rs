@@ -135,7 +135,7 @@ pub enum End {
     #[error("the broker did not confirm in time")]
     Unanswered,
     /// Among others, something in flight got no answer for too long.
-    #[error("some destination does not answer, and the connection was given up for the others")]
+    #[error("some destination is not served, and a fresh connection is made")]
     Stalled,
     /// The handshake took too long.
     #[error("the broker did not finish the handshake in time")]

@@ -1,0 +1,143 @@
+//! When a lane's connection is not to be believed.
+
+use std::time::Duration;
+
+use super::model::{PAUSES, World};
+use super::{NONE, plain, pull, world};
+use crate::broker::{LaneEvent, Outcome};
+use crate::domain::ReasonCode;
+
+/// The pause before the first fresh connection.
+const FIRST: Duration = Duration::from_millis(500);
+/// What is in flight then is waited for so long.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The connection was given up, and there is another.
+fn reconnect(world: &mut World) {
+    let lost = world.lane.clone();
+    world.report(lost.into_iter().map(|index| (index, Outcome::Unknown)));
+    let down = super::model::reason(ReasonCode::BrokerUnavailable);
+    world.tell(vec![LaneEvent::Down(down), LaneEvent::Up]);
+    world.check();
+}
+
+/// One message, nacked as the first that its connection heard of the destination.
+fn refused(world: &mut World) {
+    let index = world.all.len();
+    plain(world, "", "a", 1);
+    assert_eq!(pull(world), [index]);
+    world.report([(index, Outcome::Nacked)]);
+}
+
+#[test]
+fn a_connection_that_only_refuses_a_destination_is_replaced_once_nothing_is_in_flight() {
+    let mut world = world();
+    refused(&mut world);
+    let due = world.now + FIRST;
+    assert_eq!(world.dispatch.renewal_check(), Some(due));
+    assert!(!world.dispatch.wants_renewal(due - Duration::from_millis(1)));
+    plain(&mut world, "", "b", 2);
+    assert_eq!(pull(&mut world), [1, 2]);
+    world.now = due;
+    assert!(!world.dispatch.wants_renewal(due));
+    plain(&mut world, "", "b", 1);
+    assert_eq!(pull(&mut world), NONE);
+    assert_eq!(world.dispatch.renewal_check(), Some(due + DRAIN));
+    world.report([(1, Outcome::Confirmed)]);
+    assert!(!world.dispatch.wants_renewal(due));
+    world.report([(2, Outcome::Confirmed)]);
+    assert!(world.dispatch.wants_renewal(due));
+    assert!(!world.dispatch.wants_renewal(due));
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), [0, 3]);
+    world.run_out();
+}
+
+#[test]
+fn what_has_no_answer_when_the_connection_is_given_up_is_sent_again() {
+    let mut world = world();
+    refused(&mut world);
+    plain(&mut world, "", "b", 1);
+    assert_eq!(pull(&mut world), [1]);
+    world.now += FIRST;
+    assert!(!world.dispatch.wants_renewal(world.now));
+    world.now += DRAIN;
+    assert!(world.dispatch.wants_renewal(world.now));
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), [0, 1]);
+    world.run_out();
+}
+
+#[test]
+fn a_destination_that_took_something_on_this_connection_is_believed_when_it_refuses() {
+    for taken in [Outcome::Confirmed, returned()] {
+        let mut world = world();
+        plain(&mut world, "", "a", 2);
+        pull(&mut world);
+        world.report([(0, taken), (1, Outcome::Nacked)]);
+        assert_eq!(world.dispatch.renewal_check(), None);
+        // What it took on another connection says nothing.
+        reconnect(&mut world);
+        world.now += PAUSES[0];
+        assert_eq!(pull(&mut world), [1]);
+        world.report([(1, Outcome::Nacked)]);
+        assert!(world.dispatch.renewal_check().is_some());
+        world.run_out();
+    }
+}
+
+fn returned() -> Outcome {
+    Outcome::Returned(Box::new(super::model::reason(ReasonCode::NoRoute)))
+}
+
+#[test]
+fn a_destination_that_takes_something_after_all_keeps_its_connection() {
+    let mut world = world();
+    plain(&mut world, "", "a", 2);
+    pull(&mut world);
+    world.report([(0, Outcome::Nacked)]);
+    world.now += FIRST;
+    assert!(!world.dispatch.wants_renewal(world.now));
+    world.report([(1, Outcome::Confirmed)]);
+    assert_eq!(world.dispatch.renewal_check(), None);
+    assert!(!world.dispatch.wants_renewal(world.now + DRAIN));
+    assert_eq!(pull(&mut world), [0]);
+    world.run_out();
+}
+
+#[test]
+fn pauses_between_fresh_connections_grow_until_the_connection_is_lost_otherwise() {
+    let mut world = world();
+    plain(&mut world, "", "a", 1);
+    for pause in [FIRST, FIRST * 2] {
+        assert_eq!(pull(&mut world), [0]);
+        world.report([(0, Outcome::Nacked)]);
+        assert_eq!(world.dispatch.renewal_check(), Some(world.now + pause));
+        world.now += pause;
+        assert!(world.dispatch.wants_renewal(world.now));
+        reconnect(&mut world);
+    }
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), [0]);
+    plain(&mut world, "", "b", 1);
+    assert_eq!(pull(&mut world), [1]);
+    world.report([(1, Outcome::Nacked)]);
+    assert_eq!(world.dispatch.renewal_check(), Some(world.now + FIRST));
+    world.run_out();
+}
+
+#[test]
+fn nobody_needs_a_fresh_connection_once_the_refused_messages_have_ended() {
+    let mut world = world();
+    plain(&mut world, "", "a", 1);
+    pull(&mut world);
+    for pause in PAUSES {
+        world.report([(0, Outcome::Nacked)]);
+        world.now += pause;
+        assert_eq!(pull(&mut world), [0]);
+    }
+    world.report([(0, Outcome::Nacked)]);
+    assert!(world.dispatch.renewal_check().is_some());
+    assert!(!world.dispatch.wants_renewal(world.now + FIRST));
+    assert_eq!(world.dispatch.renewal_check(), None);
+}
