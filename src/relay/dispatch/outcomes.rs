@@ -33,8 +33,7 @@ impl Dispatch {
                 }
                 LaneEvent::Up => {
                     self.link = Link::Up;
-                    self.destinations.connected();
-                    self.renewal.connected();
+                    self.connected();
                 }
                 LaneEvent::Down(reason) => {
                     self.link = Link::Down(reason);
@@ -79,10 +78,7 @@ impl Dispatch {
         if way == Way::Lane {
             self.destinations.landed(entry.names);
             match &outcome {
-                Outcome::Confirmed | Outcome::Returned(_) => {
-                    self.destinations.accepted(name);
-                    self.renewal.accepted(name);
-                }
+                Outcome::Confirmed | Outcome::Returned(_) => self.accepted(name),
                 Outcome::Nacked => self.refused(name, ends),
                 _ => {}
             }

@@ -164,11 +164,16 @@ impl Dispatch {
         while let Some(&(due, row)) = self.pauses.first()
             && due <= now
         {
-            self.pauses.pop_first();
-            if let Some(entry) = self.entries.get_mut(&row) {
-                entry.due = None;
-                self.again.insert(entry.place, row);
-            }
+            self.end_pause((due, row));
+        }
+    }
+
+    pub(super) fn end_pause(&mut self, pause: (Instant, RowId)) {
+        self.pauses.remove(&pause);
+        let (_, row) = pause;
+        if let Some(entry) = self.entries.get_mut(&row) {
+            entry.due = None;
+            self.again.insert(entry.place, row);
         }
     }
 }

@@ -6,20 +6,21 @@
 //! is back, although the queue has had another leader for long and every fresh connection is served.
 //! From here the two look the same. So when a connection has known nothing but nacks for a
 //! destination, a fresh one is made: after growing pauses, since where the queue is full it helps
-//! nothing, and while nothing is in flight, so that nothing is sent twice for it.
+//! nothing, and while nothing is in flight, so that nothing is sent twice for it. There one of the
+//! refused messages goes out at once; if it is taken, the others need not wait for their time either.
 
 use std::time::{Duration, Instant};
 
 use super::Dispatch;
 use super::destinations::Name;
 use super::outcomes::Ends;
-use crate::domain::RetrySchedule;
+use crate::domain::{RetrySchedule, RowId};
 
 /// From the first nack of a connection to the next connection. An election takes a second or two.
 const PAUSES: RetrySchedule = RetrySchedule {
     tries_max: u32::MAX,
     pause_min: Duration::from_millis(500),
-    pause_max: Duration::from_secs(30),
+    pause_max: Duration::from_secs(10),
 };
 /// What is in flight is waited for so long. What has no answer then is sent again, and flagged.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -52,27 +53,47 @@ impl Renewal {
         matches!(self.stage, Stage::Draining(_))
     }
 
-    /// The lane is connected.
-    pub(super) fn connected(&mut self) {
-        self.stage = Stage::Content;
-    }
-
     /// It is not. If not for this, the next connection is another matter.
     pub(super) fn lost(&mut self) {
         if !matches!(self.stage, Stage::Renewing) {
             *self = Self::default();
         }
     }
-
-    /// The destination takes messages on the lane.
-    pub(super) fn accepted(&mut self, name: Name) {
-        if self.cause == Some(name) {
-            *self = Self::default();
-        }
-    }
 }
 
 impl Dispatch {
+    /// The lane is connected.
+    pub(super) fn connected(&mut self) {
+        self.destinations.connected();
+        let before = std::mem::take(&mut self.renewal.stage);
+        if let (Stage::Renewing, Some(name)) = (before, self.renewal.cause) {
+            self.end_pauses_of(name, 1);
+        }
+    }
+
+    /// The destination has taken a message on the lane, or its exchange has returned it.
+    pub(super) fn accepted(&mut self, name: Name) {
+        self.destinations.accepted(name);
+        if self.renewal.cause == Some(name) {
+            let Renewal { count, .. } = std::mem::take(&mut self.renewal);
+            if count > 0 {
+                self.end_pauses_of(name, usize::MAX);
+            }
+        }
+    }
+
+    /// The first so many of the messages that go there go out without waiting for their time.
+    fn end_pauses_of(&mut self, name: Name, count: usize) {
+        let goes_there = |(_, row): &&(Instant, RowId)| {
+            let entry = self.entries.get(row);
+            entry.is_some_and(|entry| entry.names.destination == name)
+        };
+        let going = self.pauses.iter().filter(goes_there).take(count);
+        for pause in going.copied().collect::<Vec<_>>() {
+            self.end_pause(pause);
+        }
+    }
+
     /// The lane got a nack for the destination.
     pub(super) fn refused(&mut self, name: Name, ends: &Ends<'_>) {
         if matches!(self.renewal.stage, Stage::Content) && !self.destinations.accepts(name) {
@@ -94,20 +115,17 @@ impl Dispatch {
     /// Whether the lane's connection is to be given up, since a destination is only refused there.
     /// Shortly before, nothing more is pulled.
     pub fn wants_renewal(&mut self, now: Instant) -> bool {
-        if let Stage::Due(due) = self.renewal.stage
-            && due <= now
-        {
-            let cause = self.renewal.cause;
-            let matters = cause.is_some_and(|name| self.destinations.has_nacked(name));
-            self.renewal.stage = if matters {
-                Stage::Draining(now + DRAIN_MAX)
-            } else {
-                Stage::Content
-            };
-        }
-        let Stage::Draining(until) = self.renewal.stage else {
-            return false;
+        let until = match self.renewal.stage {
+            Stage::Due(due) if due <= now => now + DRAIN_MAX,
+            Stage::Draining(until) => until,
+            _ => return false,
         };
+        let cause = self.renewal.cause;
+        if !cause.is_some_and(|name| self.destinations.has_nacked(name)) {
+            self.renewal.stage = Stage::Content;
+            return false;
+        }
+        self.renewal.stage = Stage::Draining(until);
         if self.destinations.open() > 0 && now < until {
             return false;
         }

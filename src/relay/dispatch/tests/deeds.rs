@@ -38,6 +38,8 @@ enum Deed {
     Tried(Verdict),
     /// So many milliseconds later it is looked whether somebody is silent.
     Look(u64, usize),
+    /// And so many later whether somebody is only refused.
+    Renew(u64, usize),
     Probe,
     Probed(prop::sample::Index, Verdict),
     Ask,
@@ -109,6 +111,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => Just(Deed::TryAlone),
         3 => verdict().prop_map(Deed::Tried),
         2 => (0..1500_u64, 0..8_usize).prop_map(|(ms, written)| Deed::Look(ms, written)),
+        2 => (0..800_u64, 0..8_usize).prop_map(|(ms, written)| Deed::Renew(ms, written)),
         3 => Just(Deed::Probe),
         3 => (index(), verdict()).prop_map(|(which, verdict)| Deed::Probed(which, verdict)),
         2 => Just(Deed::Ask),
@@ -205,6 +208,14 @@ fn happen(world: &mut World, deed: Deed) {
             if world.look() {
                 world.report(losses(world, 0, 0, written));
                 world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+            }
+        }
+        Deed::Renew(ms, written) => {
+            world.now += Duration::from_millis(ms);
+            if world.renews() {
+                world.report(losses(world, 0, 0, written));
+                world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+                world.tell(vec![LaneEvent::Up]);
             }
         }
         Deed::Probe => drop(world.probe()),

@@ -4,6 +4,7 @@
 mod checks;
 mod ends;
 mod handing_over;
+mod renewal;
 mod silence;
 
 use std::collections::{BTreeSet, HashMap};
@@ -103,6 +104,10 @@ pub(super) struct World {
     /// When destinations last answered.
     answered: HashMap<Destination, Instant>,
     unblocked_at: Option<Instant>,
+    /// Destinations that took a message on the lane's present connection.
+    taken: BTreeSet<Destination>,
+    /// Some connection was given up since a destination was only refused there.
+    renewed: bool,
     /// Questions that were taken and not answered.
     pub(super) asked: BTreeSet<Box<str>>,
     known: HashMap<Box<str>, Instant>,
@@ -157,6 +162,8 @@ impl World {
             quarantined: BTreeSet::new(),
             answered: HashMap::new(),
             unblocked_at: None,
+            taken: BTreeSet::new(),
+            renewed: false,
             asked: BTreeSet::new(),
             known: HashMap::new(),
             down: true,
@@ -276,7 +283,9 @@ impl World {
                 }
             }
         }
-        self.settles(|dispatch, ends| dispatch.report(events, ends));
+        let told = events.clone();
+        self.settles(|dispatch, ends| dispatch.report(told, ends));
+        self.after(&events);
         self.forget_the_empty();
     }
 

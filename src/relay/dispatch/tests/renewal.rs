@@ -35,19 +35,20 @@ fn a_connection_that_only_refuses_a_destination_is_replaced_once_nothing_is_in_f
     refused(&mut world);
     let due = world.now + FIRST;
     assert_eq!(world.dispatch.renewal_check(), Some(due));
-    assert!(!world.dispatch.wants_renewal(due - Duration::from_millis(1)));
     plain(&mut world, "", "b", 2);
     assert_eq!(pull(&mut world), [1, 2]);
+    world.now = due - Duration::from_millis(1);
+    assert!(!world.renews());
     world.now = due;
-    assert!(!world.dispatch.wants_renewal(due));
+    assert!(!world.renews());
     plain(&mut world, "", "b", 1);
     assert_eq!(pull(&mut world), NONE);
     assert_eq!(world.dispatch.renewal_check(), Some(due + DRAIN));
     world.report([(1, Outcome::Confirmed)]);
-    assert!(!world.dispatch.wants_renewal(due));
+    assert!(!world.renews());
     world.report([(2, Outcome::Confirmed)]);
-    assert!(world.dispatch.wants_renewal(due));
-    assert!(!world.dispatch.wants_renewal(due));
+    assert!(world.renews());
+    assert!(!world.renews());
     reconnect(&mut world);
     assert_eq!(pull(&mut world), [0, 3]);
     world.run_out();
@@ -60,9 +61,9 @@ fn what_has_no_answer_when_the_connection_is_given_up_is_sent_again() {
     plain(&mut world, "", "b", 1);
     assert_eq!(pull(&mut world), [1]);
     world.now += FIRST;
-    assert!(!world.dispatch.wants_renewal(world.now));
+    assert!(!world.renews());
     world.now += DRAIN;
-    assert!(world.dispatch.wants_renewal(world.now));
+    assert!(world.renews());
     reconnect(&mut world);
     assert_eq!(pull(&mut world), [0, 1]);
     world.run_out();
@@ -97,10 +98,11 @@ fn a_destination_that_takes_something_after_all_keeps_its_connection() {
     pull(&mut world);
     world.report([(0, Outcome::Nacked)]);
     world.now += FIRST;
-    assert!(!world.dispatch.wants_renewal(world.now));
+    assert!(!world.renews());
     world.report([(1, Outcome::Confirmed)]);
     assert_eq!(world.dispatch.renewal_check(), None);
-    assert!(!world.dispatch.wants_renewal(world.now + DRAIN));
+    world.now += DRAIN;
+    assert!(!world.renews());
     assert_eq!(pull(&mut world), [0]);
     world.run_out();
 }
@@ -114,7 +116,7 @@ fn pauses_between_fresh_connections_grow_until_the_connection_is_lost_otherwise(
         world.report([(0, Outcome::Nacked)]);
         assert_eq!(world.dispatch.renewal_check(), Some(world.now + pause));
         world.now += pause;
-        assert!(world.dispatch.wants_renewal(world.now));
+        assert!(world.renews());
         reconnect(&mut world);
     }
     reconnect(&mut world);
@@ -138,6 +140,32 @@ fn nobody_needs_a_fresh_connection_once_the_refused_messages_have_ended() {
     }
     world.report([(0, Outcome::Nacked)]);
     assert!(world.dispatch.renewal_check().is_some());
-    assert!(!world.dispatch.wants_renewal(world.now + FIRST));
+    world.now += FIRST;
+    assert!(!world.renews());
     assert_eq!(world.dispatch.renewal_check(), None);
+}
+
+#[test]
+fn over_the_fresh_connection_one_message_goes_at_once_and_the_others_when_it_is_taken() {
+    let mut world = world();
+    plain(&mut world, "", "a", 3);
+    plain(&mut world, "", "b", 1);
+    pull(&mut world);
+    world.report([(3, Outcome::Confirmed)]);
+    world.report([0, 1, 2].map(|index| (index, Outcome::Nacked)));
+    world.now += FIRST;
+    assert_eq!(pull(&mut world), [0, 1, 2]);
+    world.report([0, 1, 2].map(|index| (index, Outcome::Nacked)));
+    // Another destination that refuses, and is believed.
+    plain(&mut world, "", "b", 2);
+    pull(&mut world);
+    world.report([(4, Outcome::Confirmed), (5, Outcome::Nacked)]);
+    assert!(world.renews());
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), [0]);
+    world.report([(0, Outcome::Confirmed)]);
+    assert_eq!(pull(&mut world), [1, 2]);
+    world.report([(1, Outcome::Confirmed), (2, Outcome::Confirmed)]);
+    assert_eq!(pull(&mut world), NONE);
+    world.run_out();
 }

@@ -10,6 +10,7 @@ impl World {
         let now = self.now;
         let probed = self.all[index].whereabouts == Whereabouts::Quarantine;
         self.hear(index, outcome);
+        self.take_note(index, outcome);
         let seen = &mut self.all[index];
         let exchange = seen.message.draft.exchange.clone();
         seen.whereabouts = Whereabouts::Idle;

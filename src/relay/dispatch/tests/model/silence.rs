@@ -121,5 +121,7 @@ impl World {
         };
         self.quarantined
             .retain(|name| all.iter().any(|seen| speaks_of(seen, name)));
+        self.taken
+            .retain(|name| all.iter().any(|seen| speaks_of(seen, name)));
     }
 }
