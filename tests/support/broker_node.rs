@@ -81,6 +81,11 @@ impl PrivateNode {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp_port)
     }
 
+    /// Whether it was neither killed nor ended by itself.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Its AMQP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.amqp_port

@@ -19,6 +19,19 @@ pub const WRITERS: usize = 8;
 /// Enough to have many in flight at any moment.
 pub const PENDING_MAX: usize = 500;
 
+/// How messages are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The gateway's heartbeats.
+    pub heartbeat: Duration,
+    /// Of each writer after each message, for tests that take long.
+    pub pause: Duration,
+    /// How long the gateway waits for a destination.
+    pub stall_after: Duration,
+    /// Keys by which the order holds also over nacks.
+    pub ordering_keys: bool,
+}
+
 /// Messages that are written all the time.
 pub struct Load {
     /// What it goes through.
@@ -31,31 +44,24 @@ pub struct Load {
 impl Load {
     /// Writes to `place` through the brokers at `urls`.
     pub async fn start(urls: &[String], place: &Place, heartbeat: Duration) -> Self {
-        Self::start_slowly(
-            urls,
-            place,
+        let way = Way {
             heartbeat,
-            Duration::ZERO,
-            Shape::default().stall_after,
-        )
-        .await
+            pause: Duration::ZERO,
+            stall_after: Shape::default().stall_after,
+            ordering_keys: false,
+        };
+        Self::start_by(urls, place, way).await
     }
 
-    /// As [`Load::start`], with a pause of each writer after each message, for tests that take long.
-    pub async fn start_slowly(
-        urls: &[String],
-        place: &Place,
-        heartbeat: Duration,
-        pause: Duration,
-        stall_after: Duration,
-    ) -> Self {
+    /// As [`Load::start`], in this way.
+    pub async fn start_by(urls: &[String], place: &Place, way: Way) -> Self {
         for key in 0..WRITERS {
             place.bind(&format!("key.{key}")).await;
         }
         let shape = Shape {
             lanes: LANES,
-            heartbeat,
-            stall_after,
+            heartbeat: way.heartbeat,
+            stall_after: way.stall_after,
             ..Shape::default()
         };
         let mut load = Self {
@@ -76,13 +82,15 @@ impl Load {
                     }
                     let number = accepted.len();
                     let payload = format!("{number:0>200}");
-                    let id = stack
-                        .accept(draft(&exchange, &format!("key.{key}"), payload))
-                        .await;
+                    let mut message = draft(&exchange, &format!("key.{key}"), payload);
+                    if way.ordering_keys {
+                        message.ordering_key = Some(format!("order of {key}").into());
+                    }
+                    let id = stack.accept(message).await;
                     accepted.push(Accepted { id, key, number });
                     count.fetch_add(1, Ordering::SeqCst);
-                    if !pause.is_zero() {
-                        tokio::time::sleep(pause).await;
+                    if !way.pause.is_zero() {
+                        tokio::time::sleep(way.pause).await;
                     }
                 }
                 accepted
