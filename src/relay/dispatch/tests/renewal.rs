@@ -97,6 +97,7 @@ fn a_destination_that_takes_something_after_all_keeps_its_connection() {
     plain(&mut world, "", "a", 2);
     pull(&mut world);
     world.report([(0, Outcome::Nacked)]);
+    assert_eq!(pull(&mut world), NONE);
     world.now += FIRST;
     assert!(!world.renews());
     world.report([(1, Outcome::Confirmed)]);
@@ -104,6 +105,24 @@ fn a_destination_that_takes_something_after_all_keeps_its_connection() {
     world.now += DRAIN;
     assert!(!world.renews());
     assert_eq!(pull(&mut world), [0]);
+    world.run_out();
+}
+
+#[test]
+fn refused_messages_wait_for_their_time_where_no_fresh_connection_has_helped() {
+    let mut world = world();
+    plain(&mut world, "", "a", 2);
+    pull(&mut world);
+    world.report([(0, Outcome::Nacked), (1, Outcome::Confirmed)]);
+    assert_eq!(pull(&mut world), NONE);
+    // Nor does a connection help that was lost by itself.
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), NONE);
+    world.now += PAUSES[0];
+    assert_eq!(pull(&mut world), [0]);
+    world.report([(0, Outcome::Nacked)]);
+    reconnect(&mut world);
+    assert_eq!(pull(&mut world), NONE);
     world.run_out();
 }
 
