@@ -49,6 +49,8 @@ const STRIKES_MAX: u8 = 3;
 /// Whatever the broker closes for, it closes for at once: a suspect that gets no answer in this time
 /// is none.
 const SUSPECT_PATIENCE: Duration = Duration::from_secs(5);
+/// As long is waited for one whose destination does not answer: mostly neither will it.
+const SILENT_SUSPECT_PATIENCE: Duration = Duration::from_millis(250);
 /// Exchanges that are remembered before those whose time is over are dropped.
 const KNOWN_EXCHANGES_MAX: usize = 4096;
 
@@ -251,7 +253,13 @@ impl Dispatch {
             return None;
         }
         let (_, row) = self.suspects.pop_first()?;
-        self.hand_over(row, Some(SUSPECT_PATIENCE))
+        let name = self.entries.get(&row)?.names.destination;
+        let patience = if self.destinations.is_quarantined(name) {
+            SILENT_SUSPECT_PATIENCE
+        } else {
+            SUSPECT_PATIENCE
+        };
+        self.hand_over(row, Some(patience))
     }
 
     /// Whether there are suspects.

@@ -2,7 +2,7 @@
 
 use super::{NONE, all_tried, keyed, plain, pull, suspect, world};
 use crate::broker::{Outcome, Presence};
-use crate::relay::dispatch::tests::model::{KNOWN, PAUSES};
+use crate::relay::dispatch::tests::model::{KNOWN, PAUSES, draft};
 
 #[test]
 fn lost_messages_go_out_again_in_their_order_before_newer_ones() {
@@ -186,5 +186,26 @@ fn a_suspect_that_nobody_answers_is_none_any_more_and_lets_the_others_try() {
     assert_eq!(world.probe(), Some(0));
     world.probed(0, Outcome::Confirmed);
     assert_eq!(pull(&mut world), [1]);
+    world.run_out();
+}
+
+#[test]
+fn once_a_suspect_got_no_answer_the_others_of_its_destination_are_waited_for_only_briefly() {
+    let mut world = world();
+    for key in ["k", "l", "m"] {
+        let name = if key == "m" { "well" } else { "frozen" };
+        world.enqueue(draft("", name, Some(key), 1));
+    }
+    assert_eq!(pull(&mut world), [0, 1, 2]);
+    world.report([0, 1, 2].map(|index| (index, suspect())));
+    assert_eq!(world.try_alone(), Some(0));
+    let usual = world.patience;
+    world.tried(Outcome::Unanswered);
+    assert_eq!(world.try_alone(), Some(1));
+    assert!(world.patience <= usual / 10, "{:?}", world.patience);
+    world.tried(Outcome::Unanswered);
+    assert_eq!(world.try_alone(), Some(2));
+    assert_eq!(world.patience, usual);
+    world.tried(Outcome::Confirmed);
     world.run_out();
 }

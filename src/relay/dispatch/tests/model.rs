@@ -252,6 +252,10 @@ impl World {
             handover.is_some(),
             "a connection is wanted in vain"
         );
+        self.patience = handover
+            .as_ref()
+            .and_then(|handover| handover.patience)
+            .unwrap_or_default();
         self.probation =
             handover.map(|handover| self.handed_over(&handover, Whereabouts::Probation));
         self.probation
