@@ -20,6 +20,10 @@ const STILL_FOR: Duration = Duration::from_secs(15);
 const OTHER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Prints what there is to know whenever the load stands still. Never ends by itself.
+#[expect(
+    clippy::print_stderr,
+    reason = "only the time of the standstill shows its cause, and the test may pass all the same"
+)]
 pub(super) async fn tell(cluster: &Cluster, load: &Load, queue: &str) {
     let began = Instant::now();
     let (mut accepted, mut since) = (load.accepted(), began);
