@@ -96,6 +96,7 @@ impl Bench {
                 ordering_key: None,
                 properties: Properties::default(),
                 payload: self.payload.clone(),
+                terms: None,
             },
         });
         if self.mixed && self.accepted.is_multiple_of(97) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use amqpost::config::{Config, StoreCommand, StoreUrl};
 use amqpost::domain::RowId;
-use amqpost::store::Recovered;
+use amqpost::store::Pending;
 use amqpost::store::sqlite::operate;
 
 use crate::Failure;
@@ -83,25 +83,25 @@ fn check(path: &Path) -> Result<(), Failure> {
 
 /// Merges the partitions, each of which is in the order of ids.
 fn list(path: &Path, limit: usize) -> Result<(), Failure> {
-    let mut oldest: Vec<Recovered> = Vec::new();
+    let mut oldest: Vec<Pending> = Vec::new();
     for partition in 0..=u8::MAX {
         let mut after = None;
         loop {
             let wanted = limit.min(READ_MESSAGES);
             let read = operate::list_pending(path, partition, after, wanted)?;
-            after = read.last().map(|last| last.message.id.row());
+            after = read.last().map(|last| last.turn);
             let whole = read.len() < wanted;
             oldest.extend(read);
-            oldest.sort_by_key(|one| one.message.id.row());
+            oldest.sort_by_key(|one| one.turn);
             oldest.truncate(limit);
-            let newest = oldest.last().map(|last| last.message.id.row());
+            let newest = oldest.last().map(|last| last.turn);
             if whole || (oldest.len() == limit && newest < after) {
                 break;
             }
         }
     }
     let mut out = std::io::stdout().lock();
-    for Recovered {
+    for Pending {
         message,
         duplicate_possible,
         ..

@@ -41,6 +41,7 @@ impl Feed for MemoryFeed {
                     ordering_key: None,
                     properties: Properties::default(),
                     payload: Bytes::from_static(&PAYLOAD),
+                    terms: None,
                 },
             };
             into.push(Handover {

@@ -44,6 +44,38 @@ impl RowId {
     }
 }
 
+/// When a pending message's turn to be handed over comes: messages of a lane go in the order of their
+/// turns. It is the row of the message for one that goes at once; one that was scheduled or replayed
+/// gets a later number of the same sequence when it is due or replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Turn(u64);
+
+impl Turn {
+    /// The number itself, below 2^60.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// From a stored number; the bits above the 60th are dropped.
+    #[must_use]
+    pub fn from_stored(turn: u64) -> Self {
+        Self(turn & ROW_MAX)
+    }
+
+    /// The place in the common sequence of rows and turns.
+    #[must_use]
+    pub fn row(self) -> RowId {
+        RowId(self.0)
+    }
+}
+
+impl From<RowId> for Turn {
+    fn from(row: RowId) -> Self {
+        Self(row.0)
+    }
+}
+
 /// The one id of a message, for ever, through every re-send and replay.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u128);
@@ -151,7 +183,7 @@ impl IdMinter {
         Self { last }
     }
 
-    /// The place of the last id that was made.
+    /// The place of the last id or turn that was made.
     #[must_use]
     pub fn last(&self) -> RowId {
         self.last
@@ -161,9 +193,18 @@ impl IdMinter {
     /// when more than 4096 ids are wanted in one millisecond, the ids borrow from the future.
     /// `random` is the unguessable rest.
     pub fn mint(&mut self, now: WallTime, random: u64) -> MessageId {
+        MessageId::from_parts(self.next(now), random)
+    }
+
+    /// A turn that comes after everything that was minted before.
+    pub fn turn(&mut self, now: WallTime) -> Turn {
+        self.next(now).into()
+    }
+
+    fn next(&mut self, now: WallTime) -> RowId {
         let by_clock = now.unix_ms().saturating_mul(1 << COUNTER_BITS).min(ROW_MAX);
         self.last = RowId(by_clock.max(self.last.0 + 1));
-        MessageId::from_parts(self.last, random)
+        self.last
     }
 }
 
@@ -202,6 +243,17 @@ mod tests {
                 last = Some(id.row());
             }
         }
+    }
+
+    #[test]
+    fn turns_and_ids_are_one_sequence() {
+        let mut minter = IdMinter::default();
+        let now = WallTime::from_unix_ms(7);
+        let first = minter.mint(now, 0).row();
+        let turn = minter.turn(now);
+        assert!(turn > Turn::from(first));
+        assert_eq!(minter.last(), turn.row());
+        assert!(minter.mint(now, 0).row() > turn.row());
     }
 
     #[test]

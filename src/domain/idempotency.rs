@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::headers::{HeaderValue, Table};
 use super::message::{DeliveryMode, Draft, Properties};
+use super::terms::{Deliver, Terms};
 
 /// A digest (SHA-256) of everything in a message that its caller chose, after defaults are filled
 /// in. It is stored for as long as keys live, so what goes into it, and how, must stay.
@@ -25,6 +26,7 @@ impl Fingerprint {
             ordering_key,
             properties,
             payload,
+            terms,
         } = draft;
         sum.bytes(exchange.as_bytes());
         sum.bytes(routing_key.as_bytes());
@@ -32,6 +34,9 @@ impl Fingerprint {
         sum.text(ordering_key.as_deref());
         sum.properties(properties);
         sum.bytes(payload);
+        if let Some(terms) = terms {
+            sum.terms(terms);
+        }
         Self(sum.0.finalize().into())
     }
 }
@@ -52,6 +57,27 @@ impl Sum {
     fn text(&mut self, text: Option<&str>) {
         self.number(u64::from(text.is_some()));
         self.bytes(text.unwrap_or_default().as_bytes());
+    }
+
+    /// A message without terms adds nothing here, so fingerprints from before there were any hold.
+    fn terms(&mut self, terms: &Terms) {
+        let Terms {
+            deliver,
+            give_up_after_ms,
+            callback_url,
+            group,
+        } = terms;
+        let (kind, deliver_ms) = match deliver {
+            None => (0, 0),
+            Some(Deliver::At(at)) => (1, at.unix_ms()),
+            Some(Deliver::After { ms }) => (2, *ms),
+        };
+        self.number(kind);
+        self.number(deliver_ms);
+        self.number(u64::from(give_up_after_ms.is_some()));
+        self.number(give_up_after_ms.unwrap_or(0));
+        self.text(callback_url.as_deref());
+        self.text(group.as_deref());
     }
 
     fn properties(&mut self, properties: &Properties) {
@@ -149,6 +175,7 @@ mod tests {
             ordering_key: None,
             properties: Properties::default(),
             payload: vec![1, 2, 3].into(),
+            terms: None,
         }
     }
 
@@ -182,6 +209,37 @@ mod tests {
                 HeaderValue::Table(vec![("b".into(), HeaderValue::Null)]),
             )]),
         ]
+    }
+
+    fn terms_that_differ() -> Vec<Draft> {
+        let t = Terms::default;
+        let all = [
+            Terms {
+                deliver: Some(Deliver::At(WallTime::from_unix_ms(5))),
+                ..t()
+            },
+            Terms {
+                deliver: Some(Deliver::After { ms: 5 }),
+                ..t()
+            },
+            Terms {
+                give_up_after_ms: Some(0),
+                ..t()
+            },
+            Terms {
+                callback_url: Some("x".into()),
+                ..t()
+            },
+            Terms {
+                group: Some("x".into()),
+                ..t()
+            },
+        ];
+        let draft = |terms: Terms| Draft {
+            terms: terms.boxed(),
+            ..draft()
+        };
+        all.map(draft).into()
     }
 
     #[test]
@@ -265,7 +323,8 @@ mod tests {
                 ..p()
             }),
         ];
-        let all: Vec<_> = all.into_iter().chain(headers_that_differ()).collect();
+        let all = all.into_iter().chain(headers_that_differ());
+        let all: Vec<_> = all.chain(terms_that_differ()).collect();
         for (at, one) in all.iter().enumerate() {
             for other in &all[at + 1..] {
                 assert_ne!(

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::caller::Caller;
 use super::headers::{self, Table};
 use super::id::MessageId;
+use super::terms::{Due, Terms};
 use super::time::WallTime;
 
 /// Whether the broker keeps the message on disk (`delivery_mode`).
@@ -77,6 +78,16 @@ pub struct Draft {
     pub properties: Properties,
     /// The bytes that consumers get.
     pub payload: Bytes,
+    /// What most messages do without; boxed, so that those do not pay for it.
+    pub terms: Option<Box<Terms>>,
+}
+
+impl Draft {
+    /// The caller's label, if it gave one.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.terms.as_ref()?.group.as_deref()
+    }
 }
 
 /// A message that the gateway has taken over. It never changes; what happens to it is kept apart.
@@ -91,6 +102,26 @@ pub struct Message {
 }
 
 impl Message {
+    /// When it is due; `None` is at once.
+    #[must_use]
+    pub fn due(&self) -> Option<Due> {
+        self.draft.terms.as_ref()?.due(self.accepted_at)
+    }
+
+    /// When its first life begins: when it is due, or at once.
+    #[must_use]
+    pub fn starts_at(&self) -> WallTime {
+        self.due()
+            .map_or(self.accepted_at, |due| due.at.max(self.accepted_at))
+    }
+
+    /// When it is not tried any more, for a life that began at `from` (acceptance, due time, replay).
+    #[must_use]
+    pub fn give_up_at(&self, from: WallTime) -> Option<WallTime> {
+        let after_ms = self.draft.terms.as_ref()?.give_up_after_ms?;
+        Some(from.plus_ms(after_ms))
+    }
+
     /// Bytes that this message is accounted with in the budgets for memory: its content and a round
     /// figure for what is kept beside it.
     #[must_use]
@@ -110,5 +141,6 @@ impl Message {
             + draft.routing_key.len()
             + draft.ordering_key.as_deref().map_or(0, str::len)
             + headers
+            + (draft.terms.as_ref()).map_or(0, |terms| size_of::<Terms>() + terms.text_bytes())
     }
 }

@@ -55,11 +55,15 @@ pub enum ReasonCode {
     BrokerBlocked,
     /// The broker closed the connection because of this message.
     BrokerError,
+    /// It was not settled within the time that its caller gave it.
+    Expired,
+    /// Its caller cancelled it.
+    Cancelled,
 }
 
 impl ReasonCode {
     /// Every code, for the documents.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NoRoute,
         Self::Nacked,
         Self::ExchangeNotFound,
@@ -70,6 +74,8 @@ impl ReasonCode {
         Self::BrokerUnavailable,
         Self::BrokerBlocked,
         Self::BrokerError,
+        Self::Expired,
+        Self::Cancelled,
     ];
 
     /// The word used in the API.
@@ -86,6 +92,8 @@ impl ReasonCode {
             Self::BrokerUnavailable => "broker_unavailable",
             Self::BrokerBlocked => "broker_blocked",
             Self::BrokerError => "broker_error",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }

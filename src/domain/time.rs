@@ -26,6 +26,12 @@ impl WallTime {
         Self(self.0.saturating_add(ms))
     }
 
+    /// This time moved by `ms` milliseconds, back when they are negative, held within the range.
+    #[must_use]
+    pub fn moved_by_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add_signed(ms))
+    }
+
     /// This time moved back by `age`, held at the beginning of the range.
     #[must_use]
     pub fn minus(self, age: Duration) -> Self {

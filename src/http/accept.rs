@@ -70,7 +70,7 @@ pub(super) async fn accepted(
         return answer_with(&MessageJson::of_accepted(&message), preferences);
     };
     // Whoever waits shall not keep the payload in memory beside those who hold it anyway.
-    let known = Box::new(Record::of(&message, 0, None));
+    let known = Box::new(Record::of(&message, None));
     let id = message.id;
     drop(message);
     let caller = known.caller.clone();

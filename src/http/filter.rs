@@ -107,6 +107,8 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
             routing_key: routing_key.map(Into::into),
             since,
             until,
+            group: None,
+            settled_to: None,
         },
         idempotency_key: idempotency_key.map(Into::into),
         limit,

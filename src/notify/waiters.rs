@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
-use crate::domain::{MessageId, RowId};
+use crate::domain::{Caller, MessageId, RowId};
 use crate::store::{Audience, Settlement};
 
 /// Those who wait for one message: each with a number, and the way to tell it.
@@ -88,6 +88,8 @@ impl Audience for Waiters {
         let waiting = self.waiting.lock();
         Iterator::any(&mut ids, |id| waiting.contains_key(&id.row()))
     }
+
+    fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
 
     fn settled(&self, settled: &[Settlement]) {
         // A waiter that registers after this look finds the commit, which came before, in the store.

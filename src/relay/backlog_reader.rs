@@ -74,9 +74,11 @@ impl BacklogReader {
             let Some(asked) = desk.dispatch.lock().wants_reading() else {
                 continue;
             };
-            let read =
+            let read = {
+                let after = asked.after.map(Into::into);
                 self.store
-                    .pending(partition, asked.after, asked.messages_max, asked.bytes_max)?;
+                    .pending(partition, after, asked.messages_max, asked.bytes_max)?
+            };
             desk.dispatch.lock().refill(asked, read);
             desk.call.notify_one();
             some = true;

@@ -10,17 +10,23 @@
 
 #[cfg(test)]
 mod contract;
+mod facts;
 pub mod memory;
 mod questions;
+mod records;
+mod replays;
 pub mod sqlite;
 
 use std::sync::Arc;
 
+pub use facts::{Facts, PartitionFacts};
 pub use questions::{
     Filter, KeyUse, Oldest, Page, PageSize, Payload, PayloadLookup, Tally, UsedKey,
 };
+pub use records::{Lookup, Record, Standing};
+pub use replays::{BulkReplay, Replayable, Replayed};
 
-use crate::domain::{Caller, Message, MessageId, Reason, RowId, Status, WallTime};
+use crate::domain::{Caller, Due, Message, MessageId, Reason, RowId, Status, Turn, WallTime};
 
 /// A message to be kept.
 #[derive(Clone, Debug)]
@@ -32,6 +38,20 @@ pub struct Accepted {
     pub partition: u8,
     /// The idempotency key that it was accepted with, which lives as long as keys do.
     pub key: Option<Box<KeyUse>>,
+    /// It is *scheduled*: pending, and with no turn before it has become due ([`Batch::due`]).
+    /// Without this its turn is its row.
+    pub due: Option<Due>,
+}
+
+/// A scheduled message that goes now: it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BecomesDue {
+    /// Which message.
+    pub id: MessageId,
+    /// Behind every row and turn that was given before.
+    pub turn: Turn,
+    /// As [`Accepted::partition`].
+    pub partition: u8,
 }
 
 /// A pending message some hand-over of which left a doubt: from now on it counts as possibly
@@ -52,15 +72,28 @@ pub struct Note {
 pub struct Batch<'a> {
     /// New messages in the order of their ids.
     pub accepted: &'a [Accepted],
+    /// Scheduled messages that get their turns; one that is not scheduled (any more) is left alone.
+    /// The time that it is given to settle in begins when it was due.
+    pub due: &'a [BecomesDue],
     /// Final statuses in the order in which they were learned, each of a message accepted before or
-    /// in this batch. One of a message that is not pending changes nothing.
+    /// in this batch, scheduled ones included. One of a message that is not pending, or that was
+    /// replayed since ([`Settlement::revision`] is not the next one), changes nothing.
     pub settled: &'a [Settlement],
-    /// Doubts about pending messages; `settled` goes before it.
+    /// Returned and failed messages that are pending again; one that is neither, or whose payload is
+    /// not kept, is left alone.
+    pub replayed: &'a [Replayed],
+    /// Doubts about pending messages; everything above goes before it.
     pub noted: &'a [Note],
-    /// From this commit on, every message accepted up to this row may have been handed to a broker.
-    /// What of it is still pending at the next opening counts as possibly duplicated, unless the
-    /// store was closed. It only ever grows.
-    pub handed_to: Option<RowId>,
+    /// How far a bulk replay has come, or a new one.
+    pub bulk: Option<&'a BulkReplay>,
+    /// From this commit on, every message with a turn up to this one may have been handed to a
+    /// broker. What of it is still pending at the next opening counts as possibly duplicated, unless
+    /// the store was closed. It only ever grows.
+    pub handed_to: Option<Turn>,
+    /// The wall clock has stepped forward by so much against the monotonic one (back when it is
+    /// negative): every time that is the end of a duration ([`Due::moves`], [`Record::give_up_at`])
+    /// of what is pending moves along. It goes before everything else.
+    pub clock_step_ms: i64,
 }
 
 impl Batch<'_> {
@@ -68,9 +101,13 @@ impl Batch<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accepted.is_empty()
+            && self.due.is_empty()
             && self.settled.is_empty()
+            && self.replayed.is_empty()
             && self.noted.is_empty()
+            && self.bulk.is_none()
             && self.handed_to.is_none()
+            && self.clock_step_ms == 0
     }
 }
 
@@ -81,60 +118,29 @@ pub struct Upkeep {
     pub more: bool,
 }
 
-/// A pending message, read back.
+/// A pending message that has its turn.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recovered {
+pub struct Pending {
     /// The message as it was accepted.
     pub message: Arc<Message>,
-    /// Whether some hand-over left a doubt.
+    /// When its turn comes.
+    pub turn: Turn,
+    /// Times it was replayed.
+    pub replays: u32,
+    /// Whether some hand-over left a doubt, in this life or in one before a replay.
     pub duplicate_possible: bool,
-    /// Hand-overs as last noted; those that left no doubt may be missing.
+    /// Hand-overs since acceptance or the last replay as last noted; those that left no doubt may be
+    /// missing.
     pub attempts: u32,
 }
 
-/// What is pending of a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartitionFacts {
-    /// Messages.
-    pub messages: u64,
-    /// Their bytes, as [`Message::footprint_bytes`] accounts them.
-    pub bytes: u64,
-}
-
-/// The state of a store at a moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// By partition, as many as the store was opened with; more when older ones are not empty.
-    pub pending: Vec<PartitionFacts>,
-    /// Messages kept as confirmed.
-    pub confirmed: u64,
-    /// Messages kept as returned.
-    pub returned: u64,
-    /// Messages kept as failed.
-    pub failed: u64,
-    /// Bytes of what is kept of settled messages, as this store accounts them.
-    pub history_bytes: u64,
-    /// Bytes on disk in use; 0 when there is no disk.
-    pub file_bytes: u64,
-    /// The oldest pending message.
-    pub oldest_pending: Option<RowId>,
-    /// The last message accepted, kept or not.
-    pub last_row: Option<RowId>,
-    /// Settled messages up to this row may have been forgotten.
-    pub horizon: Option<RowId>,
-    /// The number of the last settlement, from 1.
-    pub last_position: u64,
-}
-
-impl Facts {
-    /// Pending messages of all partitions.
-    #[must_use]
-    pub fn pending_messages(&self) -> u64 {
-        self.pending
-            .iter()
-            .map(|partition| partition.messages)
-            .sum()
-    }
+/// Scheduled messages that are due.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DueMessages {
+    /// In the order of their times, and of acceptance where those are the same.
+    pub messages: Vec<Arc<Message>>,
+    /// When the first that is not among them is due.
+    pub next: Option<WallTime>,
 }
 
 /// What became of a message, to be kept.
@@ -150,73 +156,10 @@ pub struct Settlement {
     pub attempts: u32,
     /// Whether some hand-over left a doubt.
     pub duplicate_possible: bool,
-    /// The number of this change of status.
+    /// The number of this change of status: 2 for the first outcome, and each replay adds two.
     pub revision: u32,
     /// When the gateway learned it.
     pub settled_at: WallTime,
-}
-
-/// What is known of a message, without its payload.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// Its one id.
-    pub id: MessageId,
-    /// Who handed it over.
-    pub caller: Caller,
-    /// `""` is the default exchange.
-    pub exchange: Box<str>,
-    /// As the caller gave it.
-    pub routing_key: Box<str>,
-    /// The caller's explicit key, if any.
-    pub ordering_key: Option<Box<str>>,
-    /// Whether the broker returns what it cannot route.
-    pub mandatory: bool,
-    /// The caller's `message_id`; without one, the id is sent.
-    pub message_id: Option<Box<str>>,
-    /// Bytes of the payload.
-    pub size_bytes: u64,
-    /// When it was accepted.
-    pub accepted_at: WallTime,
-    /// Times it was replayed.
-    pub replays: u32,
-    /// Hand-overs that left a doubt before a restart, for a pending message whose doubt the store
-    /// knows.
-    pub doubt: Option<u32>,
-    /// Its final status, once it is kept.
-    pub outcome: Option<Settlement>,
-}
-
-impl Record {
-    /// What is known of `message` once it was replayed `replays` times, doubts apart.
-    #[must_use]
-    pub fn of(message: &Message, replays: u32, outcome: Option<Settlement>) -> Self {
-        let draft = &message.draft;
-        Self {
-            id: message.id,
-            caller: draft.caller.clone(),
-            exchange: draft.exchange.clone(),
-            routing_key: draft.routing_key.clone(),
-            ordering_key: draft.ordering_key.clone(),
-            mandatory: draft.mandatory,
-            message_id: draft.properties.message_id.clone(),
-            size_bytes: draft.payload.len() as u64,
-            accepted_at: message.accepted_at,
-            replays,
-            doubt: None,
-            outcome,
-        }
-    }
-}
-
-/// What a store answers when asked for an id.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lookup {
-    /// It is kept.
-    Found(Box<Record>),
-    /// It was never accepted, as far as anybody can tell.
-    NotFound,
-    /// It is older than the history that is kept.
-    Expired,
 }
 
 /// Why a store could not do what it was asked.
@@ -241,6 +184,43 @@ pub trait WriteStore: Send + 'static {
     /// As [`StoreError`] says. `Full` is about the accepted messages: settlements without any still
     /// fit into the room that is held back for them. After `Fatal` every call answers `Fatal`.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
+
+    /// The scheduled messages that are due at `now`: at most `messages_max`, and no more once they come
+    /// to `bytes_max` (as [`Message::footprint_bytes`] accounts them), but at least one if there is
+    /// one. They stay scheduled until [`Batch::due`] says otherwise.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; `Fatal` too when a message was damaged.
+    fn due(
+        &mut self,
+        now: WallTime,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<DueMessages, StoreError>;
+
+    /// The message, if it is scheduled.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; `Fatal` too when it was damaged.
+    fn scheduled(&mut self, id: MessageId) -> Result<Option<Arc<Message>>, StoreError>;
+
+    /// Pending messages with a turn whose [`Record::give_up_at`] is `now` or earlier, in the order of
+    /// that time and of turns, from behind `after`: at most `max`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn overdue(
+        &mut self,
+        now: WallTime,
+        after: Option<(WallTime, Turn)>,
+        max: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// Whether `id` can be sent again.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; `Fatal` too when it was damaged.
+    fn replayable(&mut self, id: MessageId) -> Result<Replayable, StoreError>;
 
     /// A bounded slice (a few milliseconds) of what else is to be done, for the writer to call
     /// between commits, and at least every second when there are none.
@@ -309,7 +289,40 @@ pub trait ReadStore: Send + Sync + 'static {
     /// As [`StoreError`] says.
     fn tally(&self, caller: Option<&Caller>) -> Result<Tally, StoreError>;
 
-    /// The oldest pending message of `caller` (or of everybody), looking at `examined_max` messages
+    /// What matches `filter` of the returned and failed messages accepted after the row `after` (or of
+    /// all), oldest first by acceptance: one page, whose `next` is the row after which the next one
+    /// starts. What it costs is bounded by `size`, whatever the filter.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn unconfirmed(
+        &self,
+        filter: &Filter,
+        after: Option<RowId>,
+        size: PageSize,
+    ) -> Result<Page, StoreError>;
+
+    /// How many messages of the `group` of `caller` there are, by status; `None` when nothing of it is
+    /// kept any more, or never was. It counts all that were ever accepted with it as long as one of
+    /// them is kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn group(&self, caller: &Caller, group: &str) -> Result<Option<Tally>, StoreError>;
+
+    /// The bulk replay of this id. The last thousand that are done are kept, at least.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn bulk_replay(&self, id: MessageId) -> Result<Option<BulkReplay>, StoreError>;
+
+    /// The bulk replays that are not done, oldest first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn bulk_replays_under_way(&self) -> Result<Vec<BulkReplay>, StoreError>;
+
+    /// The oldest pending message of `caller` (or of everybody) that has a turn, looking at `examined_max` messages
     /// at most (roughly, and at least one).
     ///
     /// # Errors
@@ -320,7 +333,7 @@ pub trait ReadStore: Send + Sync + 'static {
         examined_max: usize,
     ) -> Result<Oldest, StoreError>;
 
-    /// The pending messages of a partition in the order of their ids, from behind `after`: at most
+    /// The pending messages of a partition in the order of their turns, from behind `after`: at most
     /// `messages_max`, and no more once they come to `bytes_max` (as
     /// [`Message::footprint_bytes`] accounts them), but at least one if there is one.
     ///
@@ -329,10 +342,10 @@ pub trait ReadStore: Send + Sync + 'static {
     fn pending(
         &self,
         partition: u8,
-        after: Option<RowId>,
+        after: Option<Turn>,
         messages_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<Recovered>, StoreError>;
+    ) -> Result<Vec<Pending>, StoreError>;
 
     /// The state at this moment.
     ///
@@ -349,4 +362,7 @@ pub trait Audience: Send + Sync + 'static {
 
     /// Whether somebody waits for one of these, so that their commit should not.
     fn awaits(&self, ids: &mut dyn Iterator<Item = MessageId>) -> bool;
+
+    /// The counts of these groups have changed with the commit: by acceptance, settlement or replay.
+    fn groups_changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>);
 }

@@ -23,10 +23,14 @@ pub struct Filter {
     pub since: Option<WallTime>,
     /// Before this time.
     pub until: Option<WallTime>,
+    /// With this label.
+    pub group: Option<Box<str>>,
+    /// Settled no later than at this position in the order of settlement; pending ones pass.
+    pub settled_to: Option<u64>,
 }
 
 impl Filter {
-    /// Whether a record is what is asked for.
+    /// Whether a record is what is asked for, [`Filter::settled_to`] apart: records do not tell that.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         let outcome = record.outcome.as_ref();
@@ -42,6 +46,7 @@ impl Filter {
             })
             && (self.exchange.as_ref()).is_none_or(|wanted| *wanted == record.exchange)
             && (self.routing_key.as_ref()).is_none_or(|wanted| *wanted == record.routing_key)
+            && (self.group.as_ref()).is_none_or(|wanted| record.group.as_ref() == Some(wanted))
             && self.since.is_none_or(|since| time >= since)
             && self.until.is_none_or(|until| time < until)
     }
@@ -110,6 +115,13 @@ impl Tally {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.pending + self.confirmed + self.returned + self.failed
+    }
+
+    /// One message is no longer `from`, and is `to` now.
+    pub fn moved(&mut self, from: Status, to: Status) {
+        let before = self.of(from);
+        *before = before.saturating_sub(1);
+        *self.of(to) += 1;
     }
 
     /// The count of a status.

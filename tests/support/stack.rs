@@ -184,5 +184,6 @@ pub fn draft(exchange: &str, routing_key: &str, payload: impl Into<Bytes>) -> Dr
         ordering_key: None,
         properties: Properties::default(),
         payload: payload.into(),
+        terms: None,
     }
 }

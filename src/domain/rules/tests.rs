@@ -10,6 +10,7 @@ fn draft() -> Draft {
         ordering_key: None,
         properties: Properties::default(),
         payload: Bytes::from_static(b"hello"),
+        terms: None,
     }
 }
 

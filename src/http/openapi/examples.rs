@@ -31,6 +31,10 @@ pub(super) fn message(status: Option<Status>) -> Option<Value> {
         size_bytes: 12,
         accepted_at,
         replays: 0,
+        group: None,
+        deliver_at: None,
+        give_up_at: None,
+        standing: None,
         doubt: None,
         outcome: status.map(|status| Settlement {
             id,

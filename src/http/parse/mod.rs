@@ -152,6 +152,7 @@ fn keyed(
         ordering_key,
         properties,
         payload: payload.bytes,
+        terms: None,
     };
     Keyed { draft, key }
 }

@@ -86,6 +86,7 @@ pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Ke
         ordering_key: ordering_key.map(Into::into),
         properties: properties(request.headers, &mut faults),
         payload: request.body,
+        terms: None,
     };
     checked(Keyed { draft, key }, rules, faults)
 }

@@ -6,7 +6,7 @@
 
 use super::{Dispatch, Fresh};
 use crate::domain::RowId;
-use crate::store::Recovered;
+use crate::store::Pending;
 
 /// How much of one lane may be in memory.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +161,7 @@ impl Dispatch {
     }
 
     /// The answer to `asked`: what is pending behind its row, in order.
-    pub fn refill(&mut self, asked: Reading, read: Vec<Recovered>) {
+    pub fn refill(&mut self, asked: Reading, read: Vec<Pending>) {
         let backlog = &mut self.backlog;
         backlog.reading = false;
         if asked.again {

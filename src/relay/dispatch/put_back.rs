@@ -18,7 +18,7 @@ use super::destinations::{Name, Names};
 use crate::broker::Room;
 use crate::domain::order::OrderKey;
 use crate::domain::{Message, RowId};
-use crate::store::Recovered;
+use crate::store::Pending;
 
 /// In sixteenths of a lane's memory: so much may be taken by those who wait before others are put
 /// back,
@@ -193,7 +193,7 @@ impl Dispatch {
     }
 
     /// The answer to such a reading.
-    pub(super) fn taken_back(&mut self, asked: Reading, read: Vec<Recovered>) {
+    pub(super) fn taken_back(&mut self, asked: Reading, read: Vec<Pending>) {
         let last = self.put_back.last;
         // What was put back since the question may have been committed since the reading.
         let over = match read.last() {

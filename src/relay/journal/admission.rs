@@ -149,6 +149,7 @@ impl Queue {
             message: Arc::clone(&message),
             partition: u8::try_from(lane).unwrap_or(u8::MAX),
             key,
+            due: None,
         });
         Ok(message)
     }

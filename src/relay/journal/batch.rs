@@ -73,7 +73,8 @@ impl Batch {
             accepted: &self.accepted,
             settled: &self.settled,
             noted: &self.noted,
-            handed_to: self.handed_to,
+            handed_to: self.handed_to.map(Into::into),
+            ..store::Batch::default()
         }
     }
 

@@ -164,6 +164,7 @@ pub(super) fn draft(key: &str) -> Draft {
         ordering_key: None,
         properties: Properties::default(),
         payload: vec![0; 100].into(),
+        terms: None,
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn one(row: u64, payload: impl Into<Bytes>) -> Accepted {
             ordering_key: None,
             properties: Properties::default(),
             payload: payload.into(),
+            terms: None,
         },
     };
     Accepted {

@@ -139,6 +139,7 @@ impl<'a> Lookups<'a> {
                     ..Properties::default()
                 },
                 payload: bytes::Bytes::new(),
+                terms: None,
             };
             messages::with_body(record.id, record.accepted_at, draft, row, 0)
         };

@@ -12,7 +12,7 @@ use super::codec;
 use super::error::{Failure, Outcome};
 use super::state::{key, stored_row};
 use crate::domain::{Caller, Draft, Message, MessageId, Properties, WallTime};
-use crate::store::{Accepted, Record, Recovered};
+use crate::store::{Accepted, Pending, Record};
 
 /// What [`insert`] runs.
 pub(super) const INSERT: &str =
@@ -81,7 +81,7 @@ fn checksum(id: MessageId, accepted_at: WallTime, draft: &Draft, properties: Opt
 }
 
 /// The message of a row of [`COLUMNS`].
-pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Recovered> {
+pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Pending> {
     let random = row.get::<_, i64>(1)?.cast_unsigned();
     let id = MessageId::from_parts(stored_row(row.get(0)?), random);
     let accepted_at = WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned());
@@ -96,9 +96,12 @@ pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Recover
             ..Properties::default()
         },
         payload: Bytes::new(),
+        terms: None,
     };
     let draft = with_body(id, accepted_at, draft, row, 9)?;
-    Ok(Recovered {
+    Ok(Pending {
+        turn: id.row().into(),
+        replays: 0,
         message: Arc::new(Message {
             id,
             accepted_at,
@@ -157,6 +160,10 @@ pub(super) fn record(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Record> {
         ordering_key: text(row, 8)?,
         message_id: text(row, 9)?,
         size_bytes: row.get::<_, i64>(10)?.cast_unsigned(),
+        group: None,
+        deliver_at: None,
+        give_up_at: None,
+        standing: None,
         doubt: None,
         outcome: None,
     })

@@ -18,7 +18,7 @@ use super::schema;
 use super::state::{PARTITIONS_MAX, State};
 use super::{check, connection};
 use crate::domain::RowId;
-use crate::store::{Facts, Recovered};
+use crate::store::{Facts, Pending};
 
 /// What a store is.
 #[derive(Clone, Debug)]
@@ -100,9 +100,9 @@ pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
 pub fn list_pending(
     path: &Path,
     partition: u8,
-    after: Option<RowId>,
+    after: Option<crate::domain::Turn>,
     messages_max: usize,
-) -> Result<Vec<Recovered>, OpenError> {
+) -> Result<Vec<Pending>, OpenError> {
     if usize::from(partition) >= PARTITIONS_MAX {
         return Ok(Vec::new());
     }

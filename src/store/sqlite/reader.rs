@@ -13,10 +13,10 @@ use super::lookup::{Lookups, doubt};
 use super::messages::{self, recovered};
 use super::state::{PARTITIONS_MAX, State, keys, stored_row};
 use super::{Options, keys, list};
-use crate::domain::{Caller, MessageId, RowId, WallTime};
+use crate::domain::{Caller, MessageId, RowId, Turn, WallTime};
 use crate::store::{
-    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
-    Tally, UsedKey,
+    BulkReplay, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore,
+    StoreError, Tally, UsedKey,
 };
 
 /// The reading side of a store.
@@ -160,14 +160,30 @@ impl ReadStore for SqliteReader {
     fn pending(
         &self,
         partition: u8,
-        after: Option<RowId>,
+        after: Option<Turn>,
         messages_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<Recovered>, StoreError> {
+    ) -> Result<Vec<Pending>, StoreError> {
         if usize::from(partition) >= PARTITIONS_MAX {
             return Ok(Vec::new());
         }
         self.ask(|connection| pending(connection, partition, after, messages_max, bytes_max))
+    }
+
+    fn unconfirmed(&self, _: &Filter, _: Option<RowId>, _: PageSize) -> Result<Page, StoreError> {
+        Err(StoreError::Fatal("not built".into()))
+    }
+
+    fn group(&self, _: &Caller, _: &str) -> Result<Option<Tally>, StoreError> {
+        Err(StoreError::Fatal("not built".into()))
+    }
+
+    fn bulk_replay(&self, _: MessageId) -> Result<Option<BulkReplay>, StoreError> {
+        Err(StoreError::Fatal("not built".into()))
+    }
+
+    fn bulk_replays_under_way(&self) -> Result<Vec<BulkReplay>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
@@ -179,17 +195,17 @@ impl ReadStore for SqliteReader {
 pub(super) fn pending(
     connection: &Connection,
     partition: u8,
-    after: Option<RowId>,
+    after: Option<Turn>,
     messages_max: usize,
     bytes_max: usize,
-) -> Outcome<Vec<Recovered>> {
+) -> Outcome<Vec<Pending>> {
     let state = State::load(connection)?;
     let sql = format!(
         "SELECT {} FROM pending WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
         messages::COLUMNS
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after)))?;
+    let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after.map(Turn::row))))?;
     let mut names = Names::new(connection)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {

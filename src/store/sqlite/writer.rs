@@ -1,6 +1,7 @@
 //! The writer: a batch is a transaction.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -16,8 +17,10 @@ use super::reserve::Reserve;
 use super::settle::{self, Recent};
 use super::state::{State, row_number};
 use super::{keys, messages, transaction};
-use crate::domain::WallTime;
-use crate::store::{Accepted, Batch, StoreError, Upkeep, WriteStore};
+use crate::domain::{Message, MessageId, Turn, WallTime};
+use crate::store::{
+    Accepted, Batch, DueMessages, Record, Replayable, StoreError, Upkeep, WriteStore,
+};
 
 /// Messages that one commit forgets for those that it accepts, at most.
 const FORGOTTEN: usize = 1024;
@@ -168,7 +171,10 @@ impl SqliteStore {
             }
             settle::settle(work, batch.settled)?;
             settle::note(work, batch.noted)?;
-            work.state.handed_to = work.state.handed_to.max(batch.handed_to);
+            work.state.handed_to = work
+                .state
+                .handed_to
+                .max(batch.handed_to.map(crate::domain::Turn::row));
             // At twice the pace at which it grows, the history gets back to its size.
             if limits.want(work.state) {
                 evict::some(work.connection, work.state, &limits, forgotten)?;
@@ -229,6 +235,27 @@ impl WriteStore for SqliteStore {
             }
             kept => kept,
         }
+    }
+
+    fn due(&mut self, _: WallTime, _: usize, _: usize) -> Result<DueMessages, StoreError> {
+        Ok(DueMessages::default())
+    }
+
+    fn scheduled(&mut self, _: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
+        Ok(None)
+    }
+
+    fn overdue(
+        &mut self,
+        _: WallTime,
+        _: Option<(WallTime, Turn)>,
+        _: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn replayable(&mut self, _: MessageId) -> Result<Replayable, StoreError> {
+        Ok(Replayable::No)
     }
 
     fn upkeep(&mut self, now: WallTime) -> Result<Upkeep, StoreError> {

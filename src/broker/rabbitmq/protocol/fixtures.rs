@@ -34,6 +34,7 @@ pub(super) fn message(number: u64, exchange: &str, size: usize) -> Arc<Message> 
         ordering_key: None,
         properties: Properties::default(),
         payload: vec![b'p'; size].into(),
+        terms: None,
     };
     whole(number, draft)
 }

@@ -92,6 +92,7 @@ impl Spill {
                 ordering_key: None,
                 properties: Properties::default(),
                 payload: "p".into(),
+                terms: None,
             },
         });
         self.stored.push(Arc::clone(&message));

@@ -130,6 +130,7 @@ pub(super) fn draft(exchange: &str, key: &str, ordering_key: Option<&str>, bytes
         ordering_key: ordering_key.map(Into::into),
         properties: Properties::default(),
         payload: vec![0; bytes].into(),
+        terms: None,
     }
 }
 

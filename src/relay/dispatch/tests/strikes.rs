@@ -35,6 +35,7 @@ fn a_message_that_is_alone_whenever_the_broker_fails_is_given_up_after_some_trie
             ordering_key: None,
             properties: Properties::default(),
             payload: "p".into(),
+            terms: None,
         },
     };
     let row = message.id.row();

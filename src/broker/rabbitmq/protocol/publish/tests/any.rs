@@ -85,6 +85,7 @@ prop_compose! {
             ordering_key: Some("kept to ourselves".into()),
             properties,
             payload: payload.into(),
+            terms: None,
         };
         Handover { message: whole(number, draft), duplicate_possible, patience: None }
     }
