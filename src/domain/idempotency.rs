@@ -215,7 +215,7 @@ mod tests {
         let t = Terms::default;
         let all = [
             Terms {
-                deliver: Some(Deliver::At(WallTime::from_unix_ms(5))),
+                deliver: Some(Deliver::At(crate::domain::WallTime::from_unix_ms(5))),
                 ..t()
             },
             Terms {

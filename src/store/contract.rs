@@ -18,7 +18,7 @@ use proptest::sample::Index;
 use crate::domain::{Caller, Reason, ReasonCode, Status, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Recovered, Settlement, UsedKey,
+    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Pending, Settlement, UsedKey,
     WriteStore,
 };
 use model::Model;
@@ -213,7 +213,7 @@ fn compare_everything(subject: &dyn Subject, model: &Model) {
     compare_keys(subject, model);
     let facts = subject.reader().facts().expect("facts");
     for partition in 0..PARTITIONS_MAX {
-        let mut found: Vec<Recovered> = Vec::new();
+        let mut found: Vec<Pending> = Vec::new();
         loop {
             let after = found.last().map(|last| last.message.id.row());
             let more = subject

@@ -11,7 +11,7 @@ use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Recovered, StoreError,
+    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Pending, StoreError,
     Tally, UsedKey,
 };
 
@@ -209,7 +209,7 @@ impl ReadStore for Silent {
         _: Option<RowId>,
         _: usize,
         _: usize,
-    ) -> Result<Vec<Recovered>, StoreError> {
+    ) -> Result<Vec<Pending>, StoreError> {
         Err(StoreError::Unavailable("it does not answer".to_owned()))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{PARTITIONS_MAX, payload, samples};
 use crate::domain::{Caller, Fingerprint, Message, MessageId, RowId, Status};
 use crate::store::{
-    Accepted, Batch, Filter, KeyUse, Note, PartitionFacts, Record, Recovered, Settlement, Tally,
+    Accepted, Batch, Filter, KeyUse, Note, PartitionFacts, Record, Pending, Settlement, Tally,
     UsedKey,
 };
 
@@ -151,7 +151,7 @@ impl Model {
         after: Option<RowId>,
         messages_max: usize,
         bytes_max: usize,
-    ) -> Vec<Recovered> {
+    ) -> Vec<Pending> {
         let mut bytes = 0;
         let fits = |(at, kept): &(usize, &Kept)| {
             bytes += kept.message.footprint_bytes();
@@ -163,7 +163,7 @@ impl Model {
             .filter(|kept| after.is_none_or(|after| kept.message.id.row() > after))
             .enumerate()
             .take_while(fits)
-            .map(|(_, kept)| Recovered {
+            .map(|(_, kept)| Pending {
                 message: Arc::clone(&kept.message),
                 duplicate_possible: kept.doubt().is_some(),
                 attempts: kept.doubt().unwrap_or(0),
@@ -225,7 +225,7 @@ impl Model {
     pub(super) fn records(&self) -> impl Iterator<Item = (Record, &Message)> {
         let record = |kept: &Kept| Record {
             doubt: kept.doubt().filter(|_| kept.settled.is_none()),
-            ..Record::of(&kept.message, 0, kept.settled.clone())
+            ..Record::of(&kept.message, kept.settled.clone())
         };
         self.kept
             .iter()

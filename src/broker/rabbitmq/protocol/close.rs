@@ -212,6 +212,7 @@ mod tests {
                     ..Properties::default()
                 },
                 payload: vec![0; size].into(),
+                terms: None,
             },
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::{
     Draft, IdMinter, Message, Properties, Reason, ReasonCode, RetrySchedule, RowId, WallTime,
 };
 use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Reading, Settings};
-use crate::store::Recovered;
+use crate::store::Pending;
 
 const MESSAGES_MAX: usize = 16;
 
@@ -47,7 +47,7 @@ struct Spill {
     minter: IdMinter,
     stored: Vec<Arc<Message>>,
     late: VecDeque<Arc<Message>>,
-    reading: Option<(Reading, Vec<Recovered>)>,
+    reading: Option<(Reading, Vec<Pending>)>,
     in_flight: VecDeque<RowId>,
     pulled: Vec<RowId>,
     at: Moment,
@@ -147,7 +147,7 @@ impl Spill {
             .stored
             .iter()
             .filter(|message| Some(message.id.row()) > asked.after);
-        let read = behind.take(asked.messages_max).map(|message| Recovered {
+        let read = behind.take(asked.messages_max).map(|message| Pending {
             message: Arc::clone(message),
             duplicate_possible: false,
             attempts: 0,

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::domain::order::OrderKey;
 use crate::domain::{IdMinter, Message, Reason, ReasonCode, RetrySchedule, RowId, WallTime};
 use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Reading, Settings};
-use crate::store::Recovered;
+use crate::store::Pending;
 
 const MESSAGES_MAX: usize = 64;
 const STALL_AFTER: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ struct Lane {
     stored: BTreeMap<RowId, (Arc<Message>, bool)>,
     /// Settlements that the store does not know yet.
     uncommitted: Vec<RowId>,
-    reading: Option<(Reading, Vec<Recovered>)>,
+    reading: Option<(Reading, Vec<Pending>)>,
     in_flight: Vec<Arc<Message>>,
     probes: Vec<Arc<Message>>,
     dead: Vec<&'static str>,
@@ -199,7 +199,7 @@ impl Lane {
             let behind = self.stored.range(RowId::from_stored(from)..);
             let read = behind
                 .take(asked.messages_max)
-                .map(|(_, (message, _))| Recovered {
+                .map(|(_, (message, _))| Pending {
                     message: Arc::clone(message),
                     duplicate_possible: false,
                     attempts: 0,

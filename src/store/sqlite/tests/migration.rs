@@ -8,7 +8,7 @@ use super::{Bench, options};
 use crate::domain::{Caller, Reason, ReasonCode, RowId, Status};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{
-    Accepted, Filter, Lookup, PageSize, PayloadLookup, ReadStore, Recovered, Tally, WriteStore,
+    Accepted, Filter, Lookup, PageSize, PayloadLookup, ReadStore, Pending, Tally, WriteStore,
 };
 
 /// Messages 1 to 3 are pending, 2 of them in the first partition, 4 was confirmed, 5 returned, and 6
@@ -52,7 +52,7 @@ fn made_by_version_1() -> Bench {
     bench
 }
 
-fn was_pending() -> Vec<Recovered> {
+fn was_pending() -> Vec<Pending> {
     let [mut first, mut second] = [one(1, "12345"), one(2, vec![0xab; 20_000])];
     let draft = |accepted: &mut Accepted| {
         let message = std::sync::Arc::make_mut(&mut accepted.message);
@@ -67,7 +67,7 @@ fn was_pending() -> Vec<Recovered> {
     };
     let message = std::sync::Arc::make_mut(&mut second.message);
     message.draft.ordering_key = Some("order".into());
-    let recovered = |accepted: Accepted, attempts: u32| Recovered {
+    let recovered = |accepted: Accepted, attempts: u32| Pending {
         message: accepted.message,
         duplicate_possible: attempts > 0,
         attempts,

@@ -93,7 +93,7 @@ impl Bench {
         self.faults.cut_power();
     }
 
-    fn pending(&self) -> Vec<crate::store::Recovered> {
+    fn pending(&self) -> Vec<crate::store::Pending> {
         let all = (0..16).map(|partition| {
             self.reader()
                 .pending(partition, None, usize::MAX, usize::MAX)
