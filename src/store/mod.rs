@@ -12,6 +12,7 @@
 mod contract;
 mod facts;
 pub mod memory;
+mod outbox;
 mod questions;
 mod records;
 mod replays;
@@ -20,6 +21,10 @@ pub mod sqlite;
 use std::sync::Arc;
 
 pub use facts::{Facts, PartitionFacts};
+pub use outbox::{
+    Delivery, DeliveryId, DeliveryStatus, DisabledFor, EndpointId, LoggedDelivery, OutboxChange,
+    OutboxStore, OutboxWriter, Recipient, Tried, WantedEvents, Webhook, Writing,
+};
 pub use questions::{
     Filter, KeyUse, Oldest, Page, PageSize, Payload, PayloadLookup, Tally, UsedKey,
 };

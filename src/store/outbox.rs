@@ -1,0 +1,258 @@
+//! The outbox of webhooks: which outcomes somebody wants to be told of, and how the telling goes.
+//!
+//! A delivery is kept in the transaction of the outcome that it tells ([`super::Batch::settled`]): one
+//! for the message's own `callback_url`, and one for each enabled standing webhook that wants it. It
+//! holds the message as of that outcome, so a later replay or forgotten history takes nothing from it,
+//! and it is never forgotten before it was delivered or given up.
+//!
+//! Reading is [`OutboxStore`]'s, writing goes through the one writer ([`OutboxWriter`]).
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Record, StoreError};
+use crate::domain::{Caller, MessageId, Status, WallTime};
+
+/// Where deliveries go: those of one endpoint wait for each other, those of different ones do not. By
+/// number, given by the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u64);
+
+/// The number of a delivery, which grows with each outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+/// Which outcomes a standing webhook wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedEvents {
+    /// `message.confirmed`
+    pub confirmed: bool,
+    /// `message.returned`
+    pub returned: bool,
+    /// `message.failed`
+    pub failed: bool,
+}
+
+impl WantedEvents {
+    /// All of them.
+    pub const ALL: Self = Self {
+        confirmed: true,
+        returned: true,
+        failed: true,
+    };
+
+    /// Whether an outcome is wanted.
+    #[must_use]
+    pub fn wants(self, status: Status) -> bool {
+        match status {
+            Status::Pending => false,
+            Status::Confirmed => self.confirmed,
+            Status::Returned => self.returned,
+            Status::Failed => self.failed,
+        }
+    }
+}
+
+/// Why a standing webhook was disabled by the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisabledFor {
+    /// It answered `410 Gone`.
+    Gone,
+    /// It has failed for days.
+    Failing,
+}
+
+/// A standing webhook.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its id; minted like those of messages.
+    pub id: MessageId,
+    /// Whose it is: it sees this caller's messages.
+    pub caller: Caller,
+    /// Where to.
+    pub url: Box<str>,
+    /// Which outcomes.
+    pub events: WantedEvents,
+    /// Only messages to this exchange.
+    pub exchange: Option<Box<str>>,
+    /// Only messages with this label.
+    pub group: Option<Box<str>>,
+    /// Whether outcomes are delivered; of what happens meanwhile nothing is delivered later, and what
+    /// waits goes on waiting.
+    pub enabled: bool,
+    /// Why the gateway has disabled it, if it has.
+    pub disabled_for: Option<DisabledFor>,
+    /// Since when every try has failed.
+    pub failing_since: Option<WallTime>,
+    /// Signs deliveries.
+    pub secret: Box<str>,
+    /// Signs as well until this time: the secret before the last rotation.
+    pub old_secret: Option<(Box<str>, WallTime)>,
+    /// When it was made.
+    pub created_at: WallTime,
+}
+
+/// Secrets are not shown.
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook")
+            .field("id", &self.id)
+            .field("caller", &self.caller)
+            .field("url", &self.url)
+            .field("events", &self.events)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Webhook {
+    /// Whether the outcome of a message is to be delivered to it.
+    #[must_use]
+    pub fn wants(&self, record: &Record) -> bool {
+        let status = record.outcome.as_ref().map(|outcome| outcome.status);
+        self.enabled
+            && self.caller == record.caller
+            && status.is_some_and(|status| self.events.wants(status))
+            && (self.exchange.as_ref()).is_none_or(|exchange| *exchange == record.exchange)
+            && (self.group.as_ref()).is_none_or(|group| record.group.as_ref() == Some(group))
+    }
+}
+
+/// Who gets a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// The message's own `callback_url`.
+    Callback(Box<str>),
+    /// A standing webhook.
+    Webhook(MessageId),
+}
+
+/// An outcome that is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Its number.
+    pub id: DeliveryId,
+    /// Where it waits.
+    pub endpoint: EndpointId,
+    /// To whom.
+    pub to: Recipient,
+    /// The message as of the outcome, which is in it.
+    pub record: Record,
+    /// Tries before.
+    pub attempts: u32,
+    /// Not before this time.
+    pub next_at: WallTime,
+}
+
+/// How a try ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// When.
+    pub at: WallTime,
+    /// The status code that was answered, if one was.
+    pub status_code: Option<u16>,
+    /// A word for what went wrong (`timeout`, `dns`, …), if something did.
+    pub error: Option<Box<str>>,
+}
+
+/// What a try leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// It waits for its next try.
+    Waiting {
+        /// Not before this time.
+        next_at: WallTime,
+    },
+    /// It was taken.
+    Delivered,
+    /// It is not tried any more.
+    Failed,
+}
+
+/// What is told of a delivery of a standing webhook. Those of callbacks are not kept once they have
+/// ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedDelivery {
+    /// Its number.
+    pub id: DeliveryId,
+    /// Of which message.
+    pub message: MessageId,
+    /// Of which outcome: its [`super::Settlement::revision`].
+    pub revision: u32,
+    /// Which outcome.
+    pub outcome: Status,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Tries.
+    pub attempts: u32,
+    /// The last try.
+    pub last: Option<Tried>,
+}
+
+/// A change of the outbox that is not an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutboxChange {
+    /// A try has ended; of a delivery that is not kept any more, nothing is kept.
+    Tried {
+        /// Which delivery.
+        id: DeliveryId,
+        /// How the try ended.
+        tried: Tried,
+        /// What it leads to.
+        status: DeliveryStatus,
+    },
+    /// A new webhook, or one that was changed.
+    Put(Box<Webhook>),
+    /// A webhook goes, with everything that waits for it.
+    Delete(MessageId),
+    /// A delivery of a standing webhook is to be tried again now, whatever became of it.
+    Resend(DeliveryId, WallTime),
+}
+
+/// For the delivering of webhooks.
+pub trait OutboxStore: Send + Sync + 'static {
+    /// Endpoints with something waiting, and when the first of it is to be tried: at most `max`, those
+    /// whose time comes first. What waits for a disabled webhook does not count.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn waiting_endpoints(&self, max: usize) -> Result<Vec<(EndpointId, WallTime)>, StoreError>;
+
+    /// What of an endpoint is to be tried at `now`, in the order of that time: at most `max`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn due_deliveries(
+        &self,
+        endpoint: EndpointId,
+        now: WallTime,
+        max: usize,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// The standing webhooks of `caller`, or of everybody, oldest first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError>;
+
+    /// Deliveries of a webhook before `before` (or all), newest first, at most `max`. The last
+    /// thousand that have ended are kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn deliveries(
+        &self,
+        webhook: MessageId,
+        before: Option<DeliveryId>,
+        max: usize,
+    ) -> Result<Vec<LoggedDelivery>, StoreError>;
+}
+
+/// What writing to the outbox will have come to.
+pub type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// Has changes of the outbox kept by the one writer.
+pub trait OutboxWriter: Send + Sync + 'static {
+    /// Keeps changes, together or not at all; done when they are committed.
+    fn write(&self, changes: Vec<OutboxChange>) -> Writing<'_>;
+}
