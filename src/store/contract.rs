@@ -4,6 +4,7 @@
 //! A store with a tight budget for its history may forget what is settled, and must say so; nothing
 //! else may differ between stores.
 
+mod later;
 pub(crate) mod model;
 mod operations;
 mod questions;
@@ -18,7 +19,7 @@ use proptest::sample::Index;
 use crate::domain::{Caller, Reason, ReasonCode, Status, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Batch, Lookup, Note, PartitionFacts, ReadStore, Pending, Settlement, UsedKey,
+    Accepted, Batch, Lookup, Note, PartitionFacts, Pending, ReadStore, Settlement, UsedKey,
     WriteStore,
 };
 use model::Model;
@@ -76,7 +77,7 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
         } => {
             let known = model.known(&[]);
             let after = after.filter(|_| !known.is_empty());
-            let after = after.map(|index| known[index.index(known.len())].id.row());
+            let after = after.map(|index| known[index.index(known.len())].id.row().into());
             let found = subject
                 .reader()
                 .pending(*partition, after, *messages_max, *bytes_max);
@@ -89,6 +90,13 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
                 .upkeep(WallTime::from_unix_ms(1))
                 .expect("upkeep");
         }
+        Operation::Due {
+            now,
+            messages_max,
+            bytes_max,
+        } => later::due(subject, model, now, *messages_max, *bytes_max),
+        Operation::Overdue { now, max } => later::overdue(subject, model, now, *max),
+        Operation::Unconfirmed(question) => later::unconfirmed(subject, model, question),
         Operation::List(question) => questions::list(subject, model, question),
         Operation::Browse(_) => {}
         Operation::LookUp { ids } => questions::look_up(subject, model, ids),
@@ -108,9 +116,13 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
 fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
     let Operation::Commit {
         accepted,
+        due,
         settled,
+        replayed,
         noted,
         handed_to,
+        bulk,
+        clock_step_ms,
         twice,
     } = operation
     else {
@@ -119,7 +131,7 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
 
     let accepted: Vec<_> = accepted
         .iter()
-        .map(|(partition, bytes, caller)| model.next(*partition, *bytes, *caller))
+        .map(|(partition, bytes, caller, kind)| model.next(*partition, *bytes, *caller, *kind))
         .collect();
     let known = model.known(&accepted);
     if known.is_empty() {
@@ -128,31 +140,44 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
     let pick = |index: &Index| Arc::clone(&known[index.index(known.len())]);
     let settled: Vec<_> = settled
         .iter()
-        .map(|(index, kind)| ending(&pick(index), *kind))
+        .map(|(index, kind)| ending(model, &pick(index), *kind))
         .collect();
+    let ids: Vec<_> = known.iter().map(|message| message.id).collect();
+    let due = later::becoming_due(model, &ids, due);
+    let replayed = later::replayed(subject, model, &ids, replayed);
+    let bulk = bulk.as_ref().map(|kind| later::bulk(model, kind));
     let note = |(index, attempts): &(Index, u32)| Note {
         id: pick(index).id,
         attempts: *attempts,
     };
     let batch = Batch {
         accepted: &accepted,
+        due: &due,
         settled: &settled,
+        replayed: &replayed,
         noted: &noted.iter().map(note).collect::<Vec<_>>(),
-        handed_to: handed_to.as_ref().map(|index| pick(index).id.row()),
+        bulk: bulk.as_ref(),
+        handed_to: handed_to.as_ref().map(|index| pick(index).id.row().into()),
+        clock_step_ms: *clock_step_ms,
     };
     subject.writer().commit(&batch).expect("commit");
     model.commit(&batch);
     if *twice && subject.keeps_everything() {
+        let batch = Batch {
+            clock_step_ms: 0,
+            ..batch
+        };
         subject.writer().commit(&batch).expect("commit again");
         // Everything in it is known by now, but a doubt may be about what only now is settled.
         model.commit(&batch);
     }
 }
 
-fn ending(message: &crate::domain::Message, kind: u8) -> Settlement {
+fn ending(model: &Model, message: &crate::domain::Message, kind: u8) -> Settlement {
+    let replays = model.find(message.id).map_or(0, |kept| kept.replays);
     let status = match kind {
         0 => Status::Returned,
-        1 => Status::Failed,
+        1 | 6 => Status::Failed,
         _ => Status::Confirmed,
     };
     let reason = match kind {
@@ -163,12 +188,15 @@ fn ending(message: &crate::domain::Message, kind: u8) -> Settlement {
             "nobody wants it",
         )),
         1 => Some(Reason::own(ReasonCode::Nacked, "")),
+        6 => Some(Reason::own(ReasonCode::Cancelled, "by its caller")),
         _ => None,
     };
     Settlement {
         reason,
         attempts: u32::from(kind),
         duplicate_possible: kind % 2 == 1,
+        // The last kind is late: it speaks of the first life.
+        revision: if kind == 7 { 2 } else { 2 + 2 * replays },
         ..samples::settlement(message.id, status, 5)
     }
 }
@@ -179,13 +207,15 @@ fn compare_facts(subject: &dyn Subject, model: &Model) {
     pending.resize(usize::from(PARTITIONS_MAX), PartitionFacts::default());
     assert_eq!(pending, model.partitions());
     assert_eq!(facts.oldest_pending, model.oldest_pending());
-    assert_eq!(facts.last_row, model.last_row());
-    assert_eq!(facts.last_position, model.settled().count() as u64);
+    assert_eq!(facts.scheduled, model.scheduled());
+    assert_eq!(facts.last_row, model.last_row);
+    assert_eq!(facts.last_position, model.positions);
     let callers = (0..=CALLERS).map(|number| Some(caller(number)));
     for caller in callers.chain([None]) {
         let tally = subject.reader().tally(caller.as_ref());
         assert_eq!(tally, Ok(model.tally(caller.as_ref())), "{caller:?}");
     }
+    later::compare_groups(subject, model);
 }
 
 fn compare_keys(subject: &dyn Subject, model: &Model) {
@@ -209,13 +239,16 @@ fn compare_keys(subject: &dyn Subject, model: &Model) {
     }
 }
 
-fn compare_everything(subject: &dyn Subject, model: &Model) {
+fn compare_everything(subject: &mut dyn Subject, model: &Model) {
+    later::compare_scheduled(subject, model);
+    let subject = &*subject;
     compare_keys(subject, model);
+    later::compare_bulk_replays(subject, model);
     let facts = subject.reader().facts().expect("facts");
     for partition in 0..PARTITIONS_MAX {
         let mut found: Vec<Pending> = Vec::new();
         loop {
-            let after = found.last().map(|last| last.message.id.row());
+            let after = found.last().map(|last| last.turn);
             let more = subject
                 .reader()
                 .pending(partition, after, 3, usize::MAX)

@@ -11,7 +11,7 @@ use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, ReadStore, Pending, StoreError,
+    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore, StoreError,
     Tally, UsedKey,
 };
 

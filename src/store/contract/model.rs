@@ -1,34 +1,63 @@
 //! What a store should hold, as lists.
 
+mod asked;
+
 use std::sync::Arc;
 
-use super::{PARTITIONS_MAX, payload, samples};
-use crate::domain::{Caller, Fingerprint, Message, MessageId, RowId, Status};
-use crate::store::{
-    Accepted, Batch, Filter, KeyUse, Note, PartitionFacts, Record, Pending, Settlement, Tally,
-    UsedKey,
+use super::{payload, samples};
+use crate::domain::{
+    Deliver, Due, Fingerprint, Message, MessageId, ReasonCode, RowId, Status, Terms, Turn, WallTime,
 };
+use crate::store::{Accepted, Batch, BulkReplay, KeyUse, Note, Settlement};
 
 pub(super) struct Model {
     partitions: u8,
-    rows: u64,
-    kept: Vec<Kept>,
-    handed_to: Option<RowId>,
+    numbers: u64,
+    pub(super) kept: Vec<Kept>,
+    handed_to: Option<Turn>,
+    /// Settlements so far.
+    pub(super) positions: u64,
+    pub(super) bulk: Vec<BulkReplay>,
+    /// The last row or turn that was committed.
+    pub(super) last_row: Option<RowId>,
 }
 
-struct Kept {
-    message: Arc<Message>,
-    key: Option<Box<KeyUse>>,
-    partition: u8,
-    settled: Option<Settlement>,
-    note: Option<Note>,
+pub(super) struct Kept {
+    pub(super) message: Arc<Message>,
+    pub(super) key: Option<Box<KeyUse>>,
+    pub(super) place: Place,
+    pub(super) replays: u32,
+    pub(super) give_up_at: Option<WallTime>,
+    note: Option<u32>,
     doubtful: bool,
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
+    Scheduled(Due),
+    Turn(Turn, u8),
+    Ended(Settlement, u64),
+}
+
 impl Kept {
-    fn doubt(&self) -> Option<u32> {
-        let noted = self.note.map(|note| note.attempts);
-        noted.or(self.doubtful.then_some(0))
+    pub(super) fn doubt(&self) -> Option<u32> {
+        let is_pending = matches!(self.place, Place::Turn(..));
+        let doubt = self.note.or(self.doubtful.then_some(0));
+        doubt.filter(|_| is_pending)
+    }
+
+    pub(super) fn settled(&self) -> Option<&Settlement> {
+        match &self.place {
+            Place::Ended(settlement, _) => Some(settlement),
+            _ => None,
+        }
+    }
+
+    pub(super) fn may_be_replayed(&self) -> bool {
+        self.settled().is_some_and(|end| {
+            let code = end.reason.as_ref().map(|reason| reason.code);
+            end.status != Status::Confirmed && code != Some(ReasonCode::Cancelled)
+        })
     }
 }
 
@@ -48,23 +77,53 @@ fn key_use(bytes: usize) -> KeyUse {
 /// Idempotency keys that messages are accepted with.
 pub(super) const KEYS: usize = 4;
 
+/// Labels that messages are accepted with.
+pub(super) const GROUPS: u8 = 3;
+
+pub(super) fn group_name(number: u8) -> Box<str> {
+    format!("group {number}").into()
+}
+
+/// Most messages do without; the others have some of each.
+fn terms(kind: u8, now_ms: u64) -> Option<Box<Terms>> {
+    let later = u64::from(kind) * 3;
+    let terms = Terms {
+        deliver: match kind % 8 {
+            1 | 2 => Some(Deliver::At(WallTime::from_unix_ms(now_ms + later))),
+            3 => Some(Deliver::After { ms: later }),
+            _ => None,
+        },
+        give_up_after_ms: kind.is_multiple_of(3).then_some(later + 1),
+        callback_url: kind
+            .is_multiple_of(7)
+            .then(|| "https://example.org/".into()),
+        group: (kind.is_multiple_of(2)).then(|| group_name(kind / 2 % GROUPS)),
+    };
+    (kind >= 64).then(|| terms.boxed()).flatten()
+}
+
 impl Model {
     pub(super) fn new(partitions: u8) -> Self {
         Self {
             partitions,
-            rows: 1 << 40,
+            numbers: 1 << 40,
             kept: Vec::new(),
             handed_to: None,
+            positions: 0,
+            bulk: Vec::new(),
+            last_row: None,
         }
     }
 
     /// A new message.
-    pub(super) fn next(&mut self, partition: u8, bytes: usize, caller: u8) -> Accepted {
+    pub(super) fn next(&mut self, partition: u8, bytes: usize, caller: u8, kind: u8) -> Accepted {
         // Some in the same millisecond, others not.
-        self.rows += 1 + bytes as u64 % 3 * 1500;
-        let mut one = samples::one(self.rows, payload(self.rows, bytes));
-        let draft = &mut Arc::make_mut(&mut one.message).draft;
+        self.numbers += 1 + bytes as u64 % 3 * 1500;
+        let mut one = samples::one(self.numbers, payload(self.numbers, bytes));
+        let message = Arc::make_mut(&mut one.message);
+        let draft = &mut message.draft;
         draft.caller = super::caller(caller);
+        draft.terms = terms(kind, message.accepted_at.unix_ms());
         if bytes.is_multiple_of(4) {
             draft.exchange = "".into();
         }
@@ -74,20 +133,19 @@ impl Model {
         Accepted {
             partition: partition % self.partitions,
             key: (bytes % 3 == 1).then(|| Box::new(key_use(bytes))),
+            due: one.message.due(),
             ..one
         }
     }
 
-    /// The message that the key was last used for, with its fingerprint.
-    pub(super) fn used_key(&self, caller: &Caller, key: &str) -> Option<UsedKey> {
-        let used = |kept: &Kept| {
-            let used = kept.key.as_ref().filter(|used| &*used.key == key)?;
-            (kept.message.draft.caller == *caller).then_some(UsedKey {
-                id: kept.message.id,
-                fingerprint: used.fingerprint,
-            })
-        };
-        self.kept.iter().rev().find_map(used)
+    /// A turn behind everything before.
+    pub(super) fn turn(&mut self) -> Turn {
+        self.numbers += 1;
+        Turn::from_stored(self.numbers)
+    }
+
+    pub(super) fn partition(&self, drawn: u8) -> u8 {
+        drawn % self.partitions
     }
 
     /// All messages, those of `more` included.
@@ -98,137 +156,125 @@ impl Model {
             .collect()
     }
 
+    pub(super) fn find(&self, id: MessageId) -> Option<&Kept> {
+        self.kept.iter().find(|kept| kept.message.id == id)
+    }
+
+    fn find_mut(&mut self, id: MessageId) -> Option<&mut Kept> {
+        self.kept.iter_mut().find(|kept| kept.message.id == id)
+    }
+
     pub(super) fn commit(&mut self, batch: &Batch<'_>) {
+        self.step_clock(batch.clock_step_ms);
+        let mut last = self.last_row;
         for one in batch.accepted {
-            if !self
-                .kept
-                .iter()
-                .any(|kept| kept.message.id == one.message.id)
+            if self.find(one.message.id).is_none() {
+                self.accept(one);
+            }
+            last = last.max(Some(one.message.id.row()));
+        }
+        for one in batch.due {
+            if let Some(kept) = self.find_mut(one.id)
+                && let Place::Scheduled(due) = kept.place
             {
-                self.kept.push(Kept {
-                    message: Arc::clone(&one.message),
-                    key: one.key.clone(),
-                    partition: one.partition,
-                    settled: None,
-                    note: None,
-                    doubtful: false,
-                });
+                kept.place = Place::Turn(one.turn, one.partition);
+                let from = due.at.max(kept.message.accepted_at);
+                kept.give_up_at = kept.message.give_up_at(from);
+                last = last.max(Some(one.turn.row()));
             }
         }
         for settlement in batch.settled {
-            for kept in &mut self.kept {
-                if kept.message.id == settlement.id && kept.settled.is_none() {
-                    kept.settled = Some(settlement.clone());
-                }
+            self.settle(settlement);
+        }
+        for one in batch.replayed {
+            if let Some(kept) = self.find_mut(one.id)
+                && kept.may_be_replayed()
+            {
+                let doubt = kept.settled().is_some_and(|end| end.duplicate_possible);
+                kept.note = doubt.then_some(0);
+                kept.doubtful = false;
+                kept.place = Place::Turn(one.turn, one.partition);
+                kept.replays += 1;
+                kept.give_up_at = kept.message.give_up_at(one.at);
+                last = last.max(Some(one.turn.row()));
             }
         }
-        for note in batch.noted {
-            for kept in &mut self.kept {
-                if kept.message.id == note.id && kept.settled.is_none() {
-                    kept.note = Some(*note);
-                }
+        for Note { id, attempts } in batch.noted {
+            if let Some(kept) = self.find_mut(*id)
+                && matches!(kept.place, Place::Turn(..))
+            {
+                kept.note = Some(*attempts);
             }
         }
+        if let Some(bulk) = batch.bulk {
+            self.bulk.retain(|one| one.id != bulk.id);
+            self.bulk.push(bulk.clone());
+            self.bulk.sort_by_key(|one| one.id);
+            last = last.max(Some(bulk.id.row()));
+        }
+        self.last_row = last;
         self.handed_to = self.handed_to.max(batch.handed_to);
+    }
+
+    fn accept(&mut self, one: &Accepted) {
+        let message = Arc::clone(&one.message);
+        self.kept.push(Kept {
+            key: one.key.clone(),
+            place: match one.due {
+                Some(due) => Place::Scheduled(due),
+                None => Place::Turn(message.id.row().into(), one.partition),
+            },
+            replays: 0,
+            give_up_at: message.give_up_at(message.starts_at()),
+            note: None,
+            doubtful: false,
+            message,
+        });
+    }
+
+    fn settle(&mut self, settlement: &Settlement) {
+        let position = self.positions + 1;
+        if let Some(kept) = self.find_mut(settlement.id)
+            && kept.settled().is_none()
+            && settlement.revision == 2 + 2 * kept.replays
+        {
+            if let Place::Scheduled(due) = kept.place {
+                let from = due.at.max(kept.message.accepted_at);
+                kept.give_up_at = kept.message.give_up_at(from);
+            }
+            kept.place = Place::Ended(settlement.clone(), position);
+            self.positions = position;
+        }
+    }
+
+    fn step_clock(&mut self, by_ms: i64) {
+        for kept in &mut self.kept {
+            match &mut kept.place {
+                Place::Scheduled(due) => {
+                    if due.moves {
+                        due.at = due.at.moved_by_ms(by_ms);
+                    }
+                }
+                Place::Turn(..) => {
+                    kept.give_up_at = kept.give_up_at.map(|at| at.moved_by_ms(by_ms));
+                }
+                Place::Ended(..) => {}
+            }
+        }
     }
 
     pub(super) fn reopen(&mut self, clean: bool, partitions: u8) {
         for kept in &mut self.kept {
-            if !clean && self.handed_to.is_some_and(|to| kept.message.id.row() <= to) {
-                kept.doubtful = true;
-            }
-            if partitions != self.partitions {
-                kept.partition = partition_of(&kept.message, partitions);
+            if let Place::Turn(turn, partition) = &mut kept.place {
+                if !clean && self.handed_to.is_some_and(|to| *turn <= to) {
+                    kept.doubtful = true;
+                }
+                if partitions != self.partitions {
+                    *partition = partition_of(&kept.message, partitions);
+                }
             }
         }
         self.handed_to = None;
         self.partitions = partitions;
-    }
-
-    pub(super) fn pending(
-        &self,
-        partition: u8,
-        after: Option<RowId>,
-        messages_max: usize,
-        bytes_max: usize,
-    ) -> Vec<Pending> {
-        let mut bytes = 0;
-        let fits = |(at, kept): &(usize, &Kept)| {
-            bytes += kept.message.footprint_bytes();
-            *at == 0 || (*at < messages_max && bytes <= bytes_max)
-        };
-        self.kept
-            .iter()
-            .filter(|kept| kept.settled.is_none() && kept.partition == partition)
-            .filter(|kept| after.is_none_or(|after| kept.message.id.row() > after))
-            .enumerate()
-            .take_while(fits)
-            .map(|(_, kept)| Pending {
-                message: Arc::clone(&kept.message),
-                duplicate_possible: kept.doubt().is_some(),
-                attempts: kept.doubt().unwrap_or(0),
-            })
-            .collect()
-    }
-
-    pub(super) fn settled(&self) -> impl Iterator<Item = &Settlement> {
-        self.kept.iter().filter_map(|kept| kept.settled.as_ref())
-    }
-
-    pub(super) fn partitions(&self) -> Vec<PartitionFacts> {
-        let mut facts = vec![PartitionFacts::default(); usize::from(PARTITIONS_MAX)];
-        for kept in self.kept.iter().filter(|kept| kept.settled.is_none()) {
-            let facts = &mut facts[usize::from(kept.partition)];
-            facts.messages += 1;
-            facts.bytes += kept.message.footprint_bytes() as u64;
-        }
-        facts
-    }
-
-    pub(super) fn oldest_pending(&self) -> Option<RowId> {
-        let pending = self.kept.iter().find(|kept| kept.settled.is_none());
-        pending.map(|kept| kept.message.id.row())
-    }
-
-    pub(super) fn last_row(&self) -> Option<RowId> {
-        self.kept.last().map(|kept| kept.message.id.row())
-    }
-
-    pub(super) fn tally(&self, caller: Option<&Caller>) -> Tally {
-        let mut tally = Tally::default();
-        for (record, _) in self.records() {
-            if caller.is_none_or(|caller| *caller == record.caller) {
-                let status = record.outcome.map_or(Status::Pending, |end| end.status);
-                *tally.of(status) += 1;
-            }
-        }
-        tally
-    }
-
-    /// What is pending of a caller, or of everybody, oldest first.
-    pub(super) fn waiting(&self, caller: Option<&Caller>) -> Vec<MessageId> {
-        let waiting = self.kept.iter().filter(|kept| kept.settled.is_none());
-        let messages = waiting.map(|kept| &kept.message);
-        let theirs =
-            messages.filter(|message| caller.is_none_or(|caller| *caller == message.draft.caller));
-        theirs.map(|message| message.id).collect()
-    }
-
-    /// What matches, newest first.
-    pub(super) fn list(&self, filter: &Filter) -> Vec<Record> {
-        let records = self.records().map(|(record, _)| record);
-        let mut matching: Vec<_> = records.filter(|record| filter.matches(record)).collect();
-        matching.reverse();
-        matching
-    }
-
-    pub(super) fn records(&self) -> impl Iterator<Item = (Record, &Message)> {
-        let record = |kept: &Kept| Record {
-            doubt: kept.doubt().filter(|_| kept.settled.is_none()),
-            ..Record::of(&kept.message, kept.settled.clone())
-        };
-        self.kept
-            .iter()
-            .map(move |kept| (record(kept), &*kept.message))
     }
 }

@@ -4,18 +4,33 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::Ending;
+use super::model::GROUPS;
 use crate::domain::{Caller, ReasonCode, Status};
 use crate::store::PageSize;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Commit {
-        /// Each with its partition, the bytes of its payload and its caller.
-        accepted: Vec<(u8, usize, u8)>,
+        /// Each with its partition, the bytes of its payload, its caller, and what decides its terms.
+        accepted: Vec<(u8, usize, u8, u8)>,
+        /// Each with the partition that it gets.
+        due: Vec<(Index, u8)>,
         settled: Vec<(Index, u8)>,
+        replayed: Vec<(Index, u8)>,
         noted: Vec<(Index, u32)>,
         handed_to: Option<Index>,
+        bulk: Option<BulkKind>,
+        clock_step_ms: i64,
         twice: bool,
+    },
+    Due {
+        now: (Index, i64),
+        messages_max: usize,
+        bytes_max: usize,
+    },
+    Overdue {
+        now: (Index, i64),
+        max: usize,
     },
     Pending {
         partition: u8,
@@ -27,6 +42,8 @@ pub(crate) enum Operation {
     Reopen(Ending, u8),
     /// A whole list at once.
     List(Question),
+    /// What has ended without being confirmed, oldest first.
+    Unconfirmed(Question),
     /// A list of which a page is read after each of the following operations.
     Browse(Question),
     LookUp {
@@ -36,6 +53,14 @@ pub(crate) enum Operation {
         caller: Option<u8>,
         examined_max: usize,
     },
+}
+
+/// What is told of a bulk replay.
+#[derive(Clone, Debug)]
+pub(crate) enum BulkKind {
+    New(Question),
+    /// One that is known goes on.
+    Further(Index, bool),
 }
 
 /// What is asked of a list.
@@ -49,6 +74,8 @@ pub(crate) struct Question {
     /// The time of a message, and milliseconds more.
     pub(super) since: Option<(Index, u64)>,
     pub(super) until: Option<(Index, u64)>,
+    pub(super) group: Option<u8>,
+    pub(super) settled_to: Option<Index>,
     pub(super) size: PageSize,
 }
 
@@ -91,11 +118,26 @@ fn any_question() -> impl Strategy<Value = Question> {
         prop::option::weighted(0.15, any::<bool>()),
         prop::option::weighted(0.15, 0..7_u8),
         (time(), time()),
+        (
+            prop::option::weighted(0.2, 0..=GROUPS),
+            prop::option::weighted(0.2, any::<Index>()),
+        ),
         sizes,
     )
         .prop_map(
-            |(caller, status, reason, default_exchange, routing_key, (since, until), sizes)| {
+            |(
+                caller,
+                status,
+                reason,
+                default_exchange,
+                routing_key,
+                (since, until),
+                (group, settled_to),
+                sizes,
+            )| {
                 Question {
+                    group,
+                    settled_to,
                     caller,
                     status,
                     reason,
@@ -122,26 +164,39 @@ fn any_look_up() -> impl Strategy<Value = Operation> {
 }
 
 fn any_commit() -> impl Strategy<Value = Operation> {
-    let accepted = prop::collection::vec((any::<u8>(), 0..6000_usize, 0..CALLERS), 0..8);
-    let settled = prop::collection::vec((any::<Index>(), 0..6_u8), 0..8);
+    let one = (any::<u8>(), 0..6000_usize, 0..CALLERS, any::<u8>());
+    let accepted = prop::collection::vec(one, 0..8);
+    let due = prop::collection::vec((any::<Index>(), any::<u8>()), 0..6);
+    let settled = prop::collection::vec((any::<Index>(), 0..8_u8), 0..8);
+    let replayed = prop::collection::vec((any::<Index>(), any::<u8>()), 0..4);
     let noted = prop::collection::vec((any::<Index>(), 0..5_u32), 0..3);
     let handed_to = prop::option::of(any::<Index>());
+    let bulk = prop_oneof![
+        any_question().prop_map(BulkKind::New),
+        (any::<Index>(), any::<bool>()).prop_map(|(which, done)| BulkKind::Further(which, done)),
+    ];
+    let clock_step_ms = prop_oneof![9 => Just(0), 1 => -20..20_i64];
     (
-        accepted,
-        settled,
-        noted,
+        (accepted, due, settled, replayed, noted),
         handed_to,
+        prop::option::weighted(0.1, bulk),
+        clock_step_ms,
         prop::bool::weighted(0.1),
     )
-        .prop_map(
-            |(accepted, settled, noted, handed_to, twice)| Operation::Commit {
+        .prop_map(|(lists, handed_to, bulk, clock_step_ms, twice)| {
+            let (accepted, due, settled, replayed, noted) = lists;
+            Operation::Commit {
                 accepted,
+                due,
                 settled,
+                replayed,
                 noted,
                 handed_to,
+                bulk,
+                clock_step_ms,
                 twice,
-            },
-        )
+            }
+        })
 }
 
 fn any_operation() -> impl Strategy<Value = Operation> {
@@ -161,6 +216,12 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         2 => Just(Operation::Upkeep),
         2 => any_question().prop_map(Operation::List),
         2 => any_question().prop_map(Operation::Browse),
+        2 => any_question().prop_map(Operation::Unconfirmed),
+        2 => ((any::<Index>(), -30..800_i64), 1..6_usize, 0..20_000_usize).prop_map(
+            |(now, messages_max, bytes_max)| Operation::Due { now, messages_max, bytes_max }
+        ),
+        2 => ((any::<Index>(), -30..800_i64), 1..6_usize)
+            .prop_map(|(now, max)| Operation::Overdue { now, max }),
         2 => any_look_up(),
         2 => (prop::option::of(0..=CALLERS), 0..20_usize)
             .prop_map(|(caller, examined_max)| Operation::Oldest { caller, examined_max }),

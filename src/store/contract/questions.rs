@@ -1,6 +1,6 @@
 //! Questions about many messages: what a store must answer, given what the model knows.
 
-use super::model::Model;
+use super::model::{Model, group_name};
 use super::operations::{IdKind, Question};
 use super::{Subject, caller};
 use crate::domain::{MessageId, RowId, Status, WallTime};
@@ -8,7 +8,7 @@ use crate::store::{Filter, Lookup, Oldest, PageSize, PayloadLookup, Record};
 use proptest::sample::Index;
 
 impl Question {
-    fn filter(&self, model: &Model) -> Filter {
+    pub(super) fn filter(&self, model: &Model) -> Filter {
         let known = model.known(&[]);
         let time = |(index, more): &(Index, u64)| {
             let time = match known.len() {
@@ -26,6 +26,9 @@ impl Question {
             routing_key: self.routing_key.map(|key| format!("key.{key}").into()),
             since: self.since.as_ref().map(time),
             until: self.until.as_ref().map(time),
+            group: self.group.map(group_name),
+            settled_to: (self.settled_to.as_ref())
+                .map(|index| index.index(usize::try_from(model.positions).unwrap_or(0) + 2) as u64),
         }
     }
 }
@@ -84,7 +87,7 @@ impl Browsing {
     }
 }
 
-fn is_forgotten(subject: &dyn Subject, record: &Record) -> bool {
+pub(super) fn is_forgotten(subject: &dyn Subject, record: &Record) -> bool {
     let gone = subject.reader().get(record.id) == Ok(Lookup::Expired);
     assert!(!gone || !subject.keeps_everything());
     assert!(!gone || record.outcome.is_some(), "it was pending");

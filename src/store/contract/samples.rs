@@ -31,6 +31,7 @@ pub(crate) fn one(row: u64, payload: impl Into<Bytes>) -> Accepted {
         message: Arc::new(message),
         partition: 0,
         key: None,
+        due: None,
     }
 }
 

@@ -115,7 +115,7 @@ impl Kept {
             }
         }
         for row in self.rows.values_mut() {
-            if !matches!(row.place, Place::Ended { .. }) {
+            if matches!(row.place, Place::Turn { .. }) {
                 row.give_up_at = row.give_up_at.map(step);
             }
         }
@@ -182,6 +182,9 @@ impl Kept {
         let Some(mut row) = self.take(settlement.id, is_pending) else {
             return;
         };
+        if let Place::Scheduled(due) = row.place {
+            row.give_up_at = (row.message).give_up_at(due.at.max(row.message.accepted_at));
+        }
         self.counts.last_position += 1;
         let position = self.counts.last_position;
         row.doubt = None;

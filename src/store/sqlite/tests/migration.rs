@@ -8,7 +8,7 @@ use super::{Bench, options};
 use crate::domain::{Caller, Reason, ReasonCode, RowId, Status};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{
-    Accepted, Filter, Lookup, PageSize, PayloadLookup, ReadStore, Pending, Tally, WriteStore,
+    Accepted, Filter, Lookup, PageSize, PayloadLookup, Pending, ReadStore, Tally, WriteStore,
 };
 
 /// Messages 1 to 3 are pending, 2 of them in the first partition, 4 was confirmed, 5 returned, and 6
