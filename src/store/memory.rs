@@ -4,6 +4,7 @@ mod asked;
 mod groups;
 mod kept;
 mod keys;
+mod outbox;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Batch, BulkReplay, DueMessages, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup,
-    Pending, ReadStore, Record, Replayable, StoreError, Tally, Upkeep, UsedKey, WriteStore,
+    Batch, BulkReplay, Delivery, DeliveryId, DueMessages, EndpointId, Facts, Filter,
+    LoggedDelivery, Lookup, Oldest, OutboxStore, Page, PageSize, PayloadLookup, Pending, ReadStore,
+    Record, Replayable, StoreError, Tally, Upkeep, UsedKey, Webhook, WriteStore,
 };
 use crate::domain::{Caller, Message, MessageId, RowId, Turn, WallTime};
 use kept::Kept;
@@ -168,6 +170,34 @@ impl ReadStore for MemoryStore {
 
     fn facts(&self) -> Result<Facts, StoreError> {
         Ok(self.kept.lock().facts())
+    }
+}
+
+impl OutboxStore for MemoryStore {
+    fn waiting_endpoints(&self, max: usize) -> Result<Vec<(EndpointId, WallTime)>, StoreError> {
+        Ok(self.kept.lock().outbox.waiting_endpoints(max))
+    }
+
+    fn due_deliveries(
+        &self,
+        endpoint: EndpointId,
+        now: WallTime,
+        max: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        Ok(self.kept.lock().outbox.due_deliveries(endpoint, now, max))
+    }
+
+    fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError> {
+        Ok(self.kept.lock().outbox.webhooks(caller))
+    }
+
+    fn deliveries(
+        &self,
+        webhook: MessageId,
+        before: Option<DeliveryId>,
+        max: usize,
+    ) -> Result<Vec<LoggedDelivery>, StoreError> {
+        Ok(self.kept.lock().outbox.log(webhook, before, max))
     }
 }
 

@@ -23,7 +23,8 @@ use std::sync::Arc;
 pub use facts::{Facts, PartitionFacts};
 pub use outbox::{
     Delivery, DeliveryId, DeliveryStatus, DisabledFor, EndpointId, LoggedDelivery, OutboxChange,
-    OutboxStore, OutboxWriter, Recipient, Tried, WantedEvents, Webhook, Writing,
+    OutboxStore, OutboxWriter, Recipient, Tried, WantedEvents, Webhook, WebhookPatch, Writing,
+    callback_endpoint,
 };
 pub use questions::{
     Filter, KeyUse, Oldest, Page, PageSize, Payload, PayloadLookup, Tally, UsedKey,
@@ -80,6 +81,8 @@ pub struct Batch<'a> {
     /// Scheduled messages that get their turns; one that is not scheduled (any more) is left alone.
     /// The time that it is given to settle in begins when it was due.
     pub due: &'a [BecomesDue],
+    /// What becomes of webhooks and their deliveries. Those of the outcomes below come of themselves.
+    pub outbox: &'a [OutboxChange],
     /// Final statuses in the order in which they were learned, each of a message accepted before or
     /// in this batch, scheduled ones included. One of a message that is not pending, or that was
     /// replayed since ([`Settlement::revision`] is not the next one), changes nothing.
@@ -107,6 +110,7 @@ impl Batch<'_> {
     pub fn is_empty(&self) -> bool {
         self.accepted.is_empty()
             && self.due.is_empty()
+            && self.outbox.is_empty()
             && self.settled.is_empty()
             && self.replayed.is_empty()
             && self.noted.is_empty()

@@ -18,6 +18,20 @@ use crate::domain::{Caller, MessageId, Status, WallTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u64);
 
+/// What the callbacks to `url` wait for each other by: its scheme, host and port.
+#[must_use]
+pub fn callback_endpoint(url: &str) -> Box<str> {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let rest = url.get(host..).unwrap_or_default();
+    let end = rest
+        .find(['/', '?', '#', '\\'])
+        .map_or(url.len(), |at| host + at);
+    url.get(..end)
+        .unwrap_or(url)
+        .to_ascii_lowercase()
+        .into_boxed_str()
+}
+
 /// The number of a delivery, which grows with each outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub u64);
@@ -106,6 +120,40 @@ impl std::fmt::Debug for Webhook {
 }
 
 impl Webhook {
+    /// What its owner wants of it from now on.
+    pub fn patch(&mut self, patch: &WebhookPatch) {
+        let WebhookPatch {
+            url,
+            events,
+            exchange,
+            group,
+            enabled,
+        } = patch;
+        if let Some(url) = url {
+            self.url.clone_from(url);
+        }
+        if let Some(events) = events {
+            self.events = *events;
+        }
+        if let Some(exchange) = exchange {
+            self.exchange.clone_from(exchange);
+        }
+        if let Some(group) = group {
+            self.group.clone_from(group);
+        }
+        if let Some(enabled) = *enabled {
+            self.enabled = enabled;
+            self.disabled_for = None;
+            self.failing_since = None;
+        }
+    }
+
+    /// It gets another secret.
+    pub fn rotate(&mut self, secret: &str, old_until: WallTime) {
+        let old = std::mem::replace(&mut self.secret, secret.into());
+        self.old_secret = Some((old, old_until));
+    }
+
     /// Whether the outcome of a message is to be delivered to it.
     #[must_use]
     pub fn wants(&self, record: &Record) -> bool {
@@ -189,7 +237,23 @@ pub struct LoggedDelivery {
     pub last: Option<Tried>,
 }
 
-/// A change of the outbox that is not an outcome.
+/// What an owner may change of a webhook; `None` leaves it as it is. To set [`Webhook::enabled`]
+/// forgets why it was disabled and since when it has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookPatch {
+    /// Where to.
+    pub url: Option<Box<str>>,
+    /// Which outcomes.
+    pub events: Option<WantedEvents>,
+    /// Only messages to this exchange, or to any.
+    pub exchange: Option<Option<Box<str>>>,
+    /// Only messages with this label, or with any and none.
+    pub group: Option<Option<Box<str>>>,
+    /// Whether outcomes are delivered.
+    pub enabled: Option<bool>,
+}
+
+/// A change of the outbox that is not an outcome. One of a webhook that is not there changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OutboxChange {
     /// A try has ended; of a delivery that is not kept any more, nothing is kept.
@@ -201,8 +265,23 @@ pub enum OutboxChange {
         /// What it leads to.
         status: DeliveryStatus,
     },
-    /// A new webhook, or one that was changed.
+    /// A new webhook.
     Put(Box<Webhook>),
+    /// What its owner changes of a webhook.
+    Patch(MessageId, Box<WebhookPatch>),
+    /// A webhook gets another secret; the one before is good until a time, the one before that no more.
+    Rotate {
+        /// Which webhook.
+        id: MessageId,
+        /// The new secret.
+        secret: Box<str>,
+        /// Until when the present one signs as well.
+        old_until: WallTime,
+    },
+    /// Since when every try of a webhook has failed, or that one has not.
+    Failing(MessageId, Option<WallTime>),
+    /// The gateway disables a webhook.
+    Disable(MessageId, DisabledFor),
     /// A webhook goes, with everything that waits for it.
     Delete(MessageId),
     /// A delivery of a standing webhook is to be tried again now, whatever became of it.
@@ -255,4 +334,22 @@ pub type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Sen
 pub trait OutboxWriter: Send + Sync + 'static {
     /// Keeps changes, together or not at all; done when they are committed.
     fn write(&self, changes: Vec<OutboxChange>) -> Writing<'_>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callbacks_wait_for_each_other_by_host_and_port() {
+        for (url, endpoint) in [
+            ("https://Example.org:8443/a/b?c", "https://example.org:8443"),
+            ("http://example.org", "http://example.org"),
+            ("http://example.org?x=/y", "http://example.org"),
+            ("http://[::1]:80/", "http://[::1]:80"),
+            ("ä", "ä"),
+        ] {
+            assert_eq!(&*callback_endpoint(url), endpoint);
+        }
+    }
 }

@@ -221,7 +221,7 @@ impl Row {
         }
     }
 
-    fn record(&self) -> Record {
+    pub(super) fn record(&self) -> Record {
         let mut record = Record {
             replays: self.replays,
             give_up_at: self.give_up_at,

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::HistoryBudget;
 use super::groups::Groups;
 use super::keys::Keys;
+use super::outbox::Outbox;
 use crate::domain::{Caller, Due, Message, MessageId, RowId, Status, Turn, WallTime};
 use crate::store::{
     Accepted, Batch, BecomesDue, BulkReplay, Facts, Note, PartitionFacts, Replayable, Replayed,
@@ -22,6 +23,7 @@ pub(super) struct Kept {
     pub(super) tallies: FxHashMap<Caller, Tally>,
     pub(super) groups: Groups,
     pub(super) keys: Keys,
+    pub(super) outbox: Outbox,
     pub(super) scheduled: BTreeMap<(WallTime, RowId), Due>,
     scheduled_bytes: u64,
     /// By partition.
@@ -64,6 +66,7 @@ impl Kept {
             tallies: FxHashMap::default(),
             groups: Groups::default(),
             keys: Keys::default(),
+            outbox: Outbox::default(),
             scheduled: BTreeMap::new(),
             scheduled_bytes: 0,
             turns: Vec::new(),
@@ -86,6 +89,9 @@ impl Kept {
         }
         for one in batch.due {
             self.becomes_due(one);
+        }
+        for change in batch.outbox {
+            self.outbox.change(change);
         }
         for settlement in batch.settled {
             self.settle(settlement);
@@ -197,6 +203,9 @@ impl Kept {
         self.history_bytes += row.message.footprint_bytes();
         *self.counts.of(settlement.status) += 1;
         self.moved(&row.message, Status::Pending, settlement.status);
+        let terms = row.message.draft.terms.as_ref();
+        let callback_url = terms.and_then(|terms| terms.callback_url.as_deref());
+        (self.outbox).settled(&row.record(), callback_url, settlement.settled_at);
         self.rows.insert(row_id, row);
     }
 
