@@ -17,6 +17,7 @@ pub mod status;
 pub mod terms;
 pub mod time;
 pub mod topology;
+pub mod webhook;
 
 pub use caller::Caller;
 pub use headers::{HeaderValue, Table};
