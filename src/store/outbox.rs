@@ -314,8 +314,8 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// As [`StoreError`] says.
     fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError>;
 
-    /// Deliveries of a webhook before `before` (or all), newest first, at most `max`. The last
-    /// thousand that have ended are kept.
+    /// Deliveries of a webhook before `before` (or all), newest first, at most `max`. The newest
+    /// thousand that have ended are kept, at least.
     ///
     /// # Errors
     /// As [`StoreError`] says.

@@ -1,6 +1,6 @@
 //! Webhooks, and what waits to be delivered to them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -22,8 +22,8 @@ pub(super) struct Outbox {
     /// In the order of their times.
     waiting: BTreeMap<EndpointId, BTreeSet<(WallTime, DeliveryId)>>,
     deliveries: BTreeMap<DeliveryId, Row>,
-    /// Of each webhook, in the order in which they ended.
-    ended: FxHashMap<MessageId, VecDeque<DeliveryId>>,
+    /// Of each webhook.
+    ended: FxHashMap<MessageId, BTreeSet<DeliveryId>>,
     last_delivery: u64,
     last_endpoint: u64,
 }
@@ -143,7 +143,7 @@ impl Outbox {
                 row.delivery.next_at = next_at;
                 waiting.insert((next_at, id));
                 if let Recipient::Webhook(hook) = to {
-                    self.ended.entry(hook).or_default().retain(|one| *one != id);
+                    self.ended.entry(hook).or_default().remove(&id);
                 }
             }
             (_, Recipient::Callback(_)) => {
@@ -151,10 +151,9 @@ impl Outbox {
             }
             (_, Recipient::Webhook(hook)) => {
                 let ended = self.ended.entry(hook).or_default();
-                ended.retain(|one| *one != id);
-                ended.push_back(id);
+                ended.insert(id);
                 if ended.len() > ENDED_MAX
-                    && let Some(oldest) = ended.pop_front()
+                    && let Some(oldest) = ended.pop_first()
                 {
                     self.deliveries.remove(&oldest);
                 }
