@@ -38,7 +38,8 @@ pub(crate) fn run(config: &Config, command: &StoreCommand) -> Result<(), Failure
 fn info(path: &Path) -> Result<(), Failure> {
     let info = operate::info(path)?;
     let facts = &info.facts;
-    let bytes: u64 = facts.pending.iter().map(|partition| partition.bytes).sum();
+    let turns: u64 = facts.pending.iter().map(|partition| partition.bytes).sum();
+    let bytes = turns + facts.scheduled.bytes;
     let oldest = facts
         .oldest_pending
         .map_or_else(|| "none".to_owned(), accepted_at);
@@ -50,6 +51,7 @@ fn info(path: &Path) -> Result<(), Failure> {
          schema version     {}\n\
          closed cleanly     {}\n\
          pending            {} messages, {bytes} bytes\n\
+         scheduled of them  {} messages, {} bytes\n\
          oldest pending     {oldest}\n\
          confirmed          {}\n\
          returned           {}\n\
@@ -65,6 +67,8 @@ fn info(path: &Path) -> Result<(), Failure> {
             "no, or a gateway is running"
         },
         facts.pending_messages(),
+        facts.scheduled.messages,
+        facts.scheduled.bytes,
         facts.confirmed,
         facts.returned,
         facts.failed,
@@ -81,7 +85,7 @@ fn check(path: &Path) -> Result<(), Failure> {
     Err(format!("{} is damaged:\n{}", path.display(), problems.join("\n")).into())
 }
 
-/// Merges the partitions, each of which is in the order of ids.
+/// Merges the partitions, each of which is in the order of turns. What is scheduled has none yet.
 fn list(path: &Path, limit: usize) -> Result<(), Failure> {
     let mut oldest: Vec<Pending> = Vec::new();
     for partition in 0..=u8::MAX {

@@ -159,6 +159,7 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
         bulk: bulk.as_ref(),
         handed_to: handed_to.as_ref().map(|index| pick(index).id.row().into()),
         clock_step_ms: *clock_step_ms,
+        outbox: &[],
     };
     subject.writer().commit(&batch).expect("commit");
     model.commit(&batch);

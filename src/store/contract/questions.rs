@@ -128,7 +128,8 @@ pub(super) fn list(subject: &dyn Subject, model: &Model, question: &Question) {
         until: list.filter.until,
         ..Filter::default()
     };
-    if question.reason.is_none() && question.status == list.filter.status {
+    let by_label = question.group.is_some();
+    if !by_label && question.reason.is_none() && question.status == list.filter.status {
         let whose = question.caller.map(caller);
         let known = whose.is_none_or(|whose| model.tally(Some(&whose)).accepted() > 0);
         let all = model.list(&list.filter);

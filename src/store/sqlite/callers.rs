@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use rustc_hash::FxHashMap;
 
 use super::error::{Failure, Outcome};
+use super::groups;
 use crate::domain::{Caller, Status};
 use crate::store::Tally;
 
@@ -21,7 +22,10 @@ const ADD: &str = "INSERT INTO callers (name, pending, confirmed, returned, fail
     VALUES (?1, 0, 0, 0, 0)";
 
 const COUNT: &str = "UPDATE callers SET pending = pending + ?2, confirmed = confirmed + ?3,
-    returned = returned + ?4, failed = failed + ?5 WHERE id = ?1";
+    returned = returned + ?4, failed = failed + ?5, scheduled = scheduled + ?6 WHERE id = ?1";
+
+const WITH_TURN: &str = "SELECT ifnull(sum(pending - scheduled), 0) FROM callers
+    WHERE ?1 IS NULL OR name = ?1";
 
 const TALLY: &str = "SELECT pending, confirmed, returned, failed FROM callers WHERE name = ?1";
 
@@ -37,29 +41,62 @@ pub(super) fn number(connection: &Connection, caller: &Caller) -> Outcome<Option
 
 /// See [`crate::store::ReadStore::tally`].
 pub(super) fn tally(connection: &Connection, caller: Option<&Caller>) -> Outcome<Tally> {
-    let read = |row: &Row<'_>| {
-        let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
-        Ok(Tally {
-            pending: count(0)?,
-            confirmed: count(1)?,
-            returned: count(2)?,
-            failed: count(3)?,
-        })
-    };
     let tally = match caller {
-        Some(caller) => (connection.prepare_cached(TALLY)?).query_row([caller.as_str()], read),
-        None => (connection.prepare_cached(TALLY_OF_ALL)?).query_row([], read),
+        Some(caller) => (connection.prepare_cached(TALLY)?).query_row([caller.as_str()], tally_of),
+        None => (connection.prepare_cached(TALLY_OF_ALL)?).query_row([], tally_of),
     };
     Ok(tally.optional()?.unwrap_or_default())
 }
 
-/// What a commit adds to the tally of a caller.
+/// Pending messages of a caller, or of everybody, that have a turn.
+pub(super) fn with_turn(connection: &Connection, caller: Option<&Caller>) -> Outcome<u64> {
+    let mut statement = connection.prepare_cached(WITH_TURN)?;
+    let count = statement.query_row([caller.map(Caller::as_str)], |row| row.get::<_, i64>(0))?;
+    Ok(count.cast_unsigned())
+}
+
+/// The tally of a row that starts with its four numbers.
+pub(super) fn tally_of(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
+    Ok(Tally {
+        pending: count(0)?,
+        confirmed: count(1)?,
+        returned: count(2)?,
+        failed: count(3)?,
+    })
+}
+
+/// What a commit adds to a tally.
 #[derive(Clone, Copy, Default)]
-struct Change {
-    pending: i64,
-    confirmed: i64,
-    returned: i64,
-    failed: i64,
+pub(super) struct Change {
+    pub(super) pending: i64,
+    pub(super) confirmed: i64,
+    pub(super) returned: i64,
+    pub(super) failed: i64,
+}
+
+impl Change {
+    /// A message is no longer `from`, and is `to` now.
+    pub(super) fn moved(&mut self, from: Status, to: Status) {
+        *self.of(from) -= 1;
+        *self.of(to) += 1;
+    }
+
+    fn of(&mut self, status: Status) -> &mut i64 {
+        match status {
+            Status::Pending => &mut self.pending,
+            Status::Confirmed => &mut self.confirmed,
+            Status::Returned => &mut self.returned,
+            Status::Failed => &mut self.failed,
+        }
+    }
+}
+
+/// What a commit adds to what is counted of a caller.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    tally: Change,
+    scheduled: i64,
 }
 
 /// The writer's side: numbers, and what the open transaction changes.
@@ -69,7 +106,7 @@ pub(super) struct Callers {
     /// Callers whose numbers were learned in the open transaction: they may be its own, and go with
     /// it when it is rolled back.
     learned: Vec<Caller>,
-    changes: FxHashMap<i64, Change>,
+    changes: FxHashMap<i64, Counted>,
 }
 
 impl Callers {
@@ -79,7 +116,7 @@ impl Callers {
             Some(number) => *number,
             None => self.learn(connection, caller)?,
         };
-        self.changes.entry(number).or_default().pending += 1;
+        self.changes.entry(number).or_default().tally.pending += 1;
         Ok(number)
     }
 
@@ -95,26 +132,27 @@ impl Callers {
         Ok(number)
     }
 
-    /// A pending message of the caller of this number was settled.
-    pub(super) fn settled(&mut self, number: i64, status: Status) {
-        let change = self.changes.entry(number).or_default();
-        change.pending -= 1;
-        match status {
-            Status::Confirmed => change.confirmed += 1,
-            Status::Returned => change.returned += 1,
-            Status::Failed | Status::Pending => change.failed += 1,
-        }
+    /// A message of the caller of this number is no longer `from`, and is `to` now.
+    pub(super) fn moved(&mut self, number: i64, from: Status, to: Status) {
+        let changed = self.changes.entry(number).or_default();
+        changed.tally.moved(from, to);
+    }
+
+    /// So many more messages of the caller of this number are scheduled.
+    pub(super) fn scheduled(&mut self, number: i64, more: i64) {
+        self.changes.entry(number).or_default().scheduled += more;
     }
 
     /// Stores what has changed, within the transaction that is open.
     pub(super) fn save(&self, connection: &Connection) -> Outcome<()> {
-        for (number, change) in &self.changes {
+        for (number, Counted { tally, scheduled }) in &self.changes {
             let saved = connection.prepare_cached(COUNT)?.execute(params![
                 number,
-                change.pending,
-                change.confirmed,
-                change.returned,
-                change.failed
+                tally.pending,
+                tally.confirmed,
+                tally.returned,
+                tally.failed,
+                scheduled,
             ])?;
             if saved != 1 {
                 return Err(unknown(*number));
@@ -140,16 +178,24 @@ fn unknown(number: i64) -> Failure {
 
 /// The reading side: names by number, each read once for a question.
 pub(super) struct Names<'a> {
+    connection: &'a Connection,
     statement: CachedStatement<'a>,
     known: FxHashMap<i64, Caller>,
+    /// As many as whoever asks meets, and never more than [`LABELS_MAX`].
+    labels: FxHashMap<i64, Box<str>>,
 }
+
+/// Labels that are held in memory while a question is answered.
+const LABELS_MAX: usize = 4096;
 
 impl<'a> Names<'a> {
     pub(super) fn new(connection: &'a Connection) -> Outcome<Self> {
         let name = "SELECT name FROM callers WHERE id = ?1";
         Ok(Self {
+            connection,
             statement: connection.prepare_cached(name)?,
             known: FxHashMap::default(),
+            labels: FxHashMap::default(),
         })
     }
 
@@ -163,5 +209,18 @@ impl<'a> Names<'a> {
         let caller = caller.ok_or_else(|| unknown(number))?;
         self.known.insert(number, caller.clone());
         Ok(caller)
+    }
+
+    /// The label of this number.
+    pub(super) fn label(&mut self, number: i64) -> Outcome<Box<str>> {
+        if let Some(label) = self.labels.get(&number) {
+            return Ok(label.clone());
+        }
+        let label = groups::name(self.connection, number)?;
+        if self.labels.len() >= LABELS_MAX {
+            self.labels.clear();
+        }
+        self.labels.insert(number, label.clone());
+        Ok(label)
     }
 }

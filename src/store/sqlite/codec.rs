@@ -134,7 +134,7 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
@@ -184,7 +184,7 @@ pub(super) struct Input<'a> {
 }
 
 impl Input<'_> {
-    fn byte(&mut self) -> Result<u8, Unreadable> {
+    pub(super) fn byte(&mut self) -> Result<u8, Unreadable> {
         self.array::<1>().map(|[byte]| byte)
     }
 
@@ -216,7 +216,7 @@ impl Input<'_> {
         Ok(count)
     }
 
-    fn text(&mut self) -> Result<Box<str>, Unreadable> {
+    pub(super) fn text(&mut self) -> Result<Box<str>, Unreadable> {
         let count = self.count()?;
         let (text, left) = self.left.split_at(count);
         self.left = left;

@@ -3,7 +3,9 @@
 //! Three watermarks walk along the record, which is in the order of settlement: a message that waited
 //! for days is not forgotten the moment it is settled. For bytes the order is: everything confirmed;
 //! then payloads of returned and failed messages; then their rows. For age: each kind when its time
-//! has come. Pending messages are not in the record, so nothing here can touch them.
+//! has come. Of a message that was replayed the entries of its earlier ends are still there; only the
+//! one that has the position of its row counts. Pending messages have no row, so nothing here can
+//! touch them.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,6 +13,7 @@ use super::Options;
 use super::error::{Failure, Outcome};
 use super::outcomes::{self, Entry};
 use super::state::{State, row_number};
+use super::writer::Work;
 use crate::domain::{Status, WallTime};
 
 const NEXT: &str = "SELECT position, settled_at, confirmed_bytes, entries FROM outcomes
@@ -18,10 +21,14 @@ const NEXT: &str = "SELECT position, settled_at, confirmed_bytes, entries FROM o
 const REWRITE: &str = "UPDATE outcomes SET confirmed_bytes = 0, entries = ?2 WHERE position = ?1";
 const DROP_CHUNK: &str = "DELETE FROM outcomes WHERE position = ?1";
 const DROP_ROW: &str = "DELETE FROM settled WHERE row = ?1 AND position = ?2";
-const ROW_BYTES: &str = "SELECT kept_bytes FROM settled WHERE row = ?1 AND position = ?2";
+const ROW: &str = "SELECT kept_bytes, label FROM settled WHERE row = ?1 AND position = ?2";
 const DROP_PAYLOAD: &str = "DELETE FROM payloads WHERE row = ?1";
 const PAYLOAD_BYTES: &str = "SELECT length(payload) + ifnull(length(properties), 0) FROM payloads
     WHERE row = ?1 AND EXISTS (SELECT 1 FROM settled WHERE row = ?1 AND position = ?2)";
+
+/// Bytes of an entry whose message was replayed since, a chunk of its own at worst: without them, one
+/// message that is replayed over and over would fill the store with what is worth nothing.
+pub(super) const STALE_BYTES: u64 = 32;
 
 /// History that takes less of the budget than this share does not make way early: to forget it would
 /// gain nothing, and whoever asks what became of the last messages would not be told.
@@ -122,15 +129,10 @@ pub(super) fn has_aged(connection: &Connection, state: &State, time: WallTime) -
 }
 
 /// Forgets about `most` messages, chunk by chunk. False when nothing is left to forget.
-pub(super) fn some(
-    connection: &Connection,
-    state: &mut State,
-    limits: &Limits,
-    most: usize,
-) -> Outcome<bool> {
+pub(super) fn some(work: &mut Work<'_>, limits: &Limits, most: usize) -> Outcome<bool> {
     let mut done = 0;
     while done < most {
-        match one(connection, state, limits)? {
+        match one(work, limits)? {
             Some(messages) => done += messages.max(1),
             None => return Ok(false),
         }
@@ -139,8 +141,8 @@ pub(super) fn some(
 }
 
 /// Forgets a chunk, if one has to go; answers its messages.
-fn one(connection: &Connection, state: &mut State, limits: &Limits) -> Outcome<Option<usize>> {
-    let over = state.history_bytes > limits.history_bytes_max;
+fn one(work: &mut Work<'_>, limits: &Limits) -> Outcome<Option<usize>> {
+    let over = work.state.history_bytes > limits.history_bytes_max;
     let aged = |chunk: &Chunk| {
         limits
             .aged_before
@@ -149,38 +151,45 @@ fn one(connection: &Connection, state: &mut State, limits: &Limits) -> Outcome<O
     if !over && limits.aged_before.is_none() {
         return Ok(None);
     }
-    if let Some(chunk) = next(connection, state.confirmed_evicted_to)?
+    if let Some(chunk) = next(work.connection, work.state.confirmed_evicted_to)?
         && (over || aged(&chunk))
     {
-        return drop_confirmed(connection, state, &chunk).map(Some);
+        return drop_confirmed(work, &chunk).map(Some);
     }
-    let Some(oldest) = next(connection, 0)? else {
+    let Some(oldest) = next(work.connection, 0)? else {
         return Ok(None);
     };
-    if oldest.position > state.confirmed_evicted_to {
+    if oldest.position > work.state.confirmed_evicted_to {
         return Ok(None);
     }
     if aged(&oldest) {
-        return drop_rows(connection, state, &oldest).map(Some);
+        return drop_rows(work, &oldest).map(Some);
     }
     if !over {
         return Ok(None);
     }
-    match next(connection, state.payloads_evicted_to)? {
-        Some(chunk) if chunk.position <= state.confirmed_evicted_to => {
-            drop_payloads(connection, state, &chunk)?;
-            state.payloads_evicted_to = chunk.position;
+    match next(work.connection, work.state.payloads_evicted_to)? {
+        Some(chunk) if chunk.position <= work.state.confirmed_evicted_to => {
+            drop_payloads(work, &chunk)?;
+            work.state.payloads_evicted_to = chunk.position;
             Ok(Some(chunk.entries.len()))
         }
-        _ => drop_rows(connection, state, &oldest).map(Some),
+        _ => drop_rows(work, &oldest).map(Some),
     }
 }
 
-fn drop_confirmed(connection: &Connection, state: &mut State, chunk: &Chunk) -> Outcome<usize> {
+/// What was confirmed is never settled again: each of its entries has its row.
+fn drop_confirmed(work: &mut Work<'_>, chunk: &Chunk) -> Outcome<usize> {
+    let (connection, state) = (work.connection, &mut *work.state);
     let mut left = Vec::new();
     let mut statement = connection.prepare_cached(DROP_ROW)?;
     for entry in &chunk.entries {
         if entry.status == Status::Confirmed {
+            if entry.has_label
+                && let Some((_, Some(label))) = row_of(connection, entry)?
+            {
+                work.groups.forgotten(label);
+            }
             statement.execute(place(entry))?;
             state.horizon = state.horizon.max(Some(entry.row));
         } else {
@@ -204,29 +213,37 @@ fn drop_confirmed(connection: &Connection, state: &mut State, chunk: &Chunk) -> 
     Ok(dropped)
 }
 
-fn drop_payloads(connection: &Connection, state: &mut State, chunk: &Chunk) -> Outcome<()> {
+fn drop_payloads(work: &mut Work<'_>, chunk: &Chunk) -> Outcome<()> {
+    let mut statement = work.connection.prepare_cached(PAYLOAD_BYTES)?;
     for entry in &chunk.entries {
-        if let Some(bytes) = bytes(connection, PAYLOAD_BYTES, entry)? {
-            connection
-                .prepare_cached(DROP_PAYLOAD)?
-                .execute([row_number(entry.row)])?;
-            state.history_bytes = state.history_bytes.saturating_sub(bytes);
+        let bytes = statement.query_row(place(entry), |row| row.get::<_, i64>(0));
+        if let Some(bytes) = bytes.optional()? {
+            (work.connection.prepare_cached(DROP_PAYLOAD)?).execute([row_number(entry.row)])?;
+            let history_bytes = &mut work.state.history_bytes;
+            *history_bytes = history_bytes.saturating_sub(bytes.cast_unsigned());
         }
     }
     Ok(())
 }
 
-fn drop_rows(connection: &Connection, state: &mut State, chunk: &Chunk) -> Outcome<usize> {
-    drop_payloads(connection, state, chunk)?;
+fn drop_rows(work: &mut Work<'_>, chunk: &Chunk) -> Outcome<usize> {
+    drop_payloads(work, chunk)?;
+    let (connection, state) = (work.connection, &mut *work.state);
     for entry in &chunk.entries {
-        // An entry whose message was settled again later is not the last word on it.
-        if let Some(bytes) = bytes(connection, ROW_BYTES, entry)? {
+        let bytes = if let Some((bytes, label)) = row_of(connection, entry)? {
             connection.prepare_cached(DROP_ROW)?.execute(place(entry))?;
-            state.history_bytes = state.history_bytes.saturating_sub(bytes);
+            if let Some(label) = label {
+                work.groups.forgotten(label);
+            }
             let count = state.of(entry.status);
             *count = count.saturating_sub(1);
             state.horizon = state.horizon.max(Some(entry.row));
-        }
+            bytes
+        } else {
+            // Its message was replayed since: it is not the last word on it.
+            STALE_BYTES
+        };
+        state.history_bytes = state.history_bytes.saturating_sub(bytes);
     }
     connection
         .prepare_cached(DROP_CHUNK)?
@@ -234,10 +251,14 @@ fn drop_rows(connection: &Connection, state: &mut State, chunk: &Chunk) -> Outco
     Ok(chunk.entries.len())
 }
 
-fn bytes(connection: &Connection, sql: &str, entry: &Entry) -> Outcome<Option<u64>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let bytes = statement.query_row(place(entry), |row| row.get::<_, i64>(0));
-    Ok(bytes.optional()?.map(i64::cast_unsigned))
+/// The bytes of the row that an entry is about, and the number of its label; nothing when the entry
+/// is not the last word on its message.
+fn row_of(connection: &Connection, entry: &Entry) -> Outcome<Option<(u64, Option<i64>)>> {
+    let mut statement = connection.prepare_cached(ROW)?;
+    let row = statement.query_row(place(entry), |row| {
+        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
+    });
+    Ok(row.optional()?)
 }
 
 fn place(entry: &Entry) -> [i64; 2] {

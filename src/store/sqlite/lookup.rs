@@ -4,18 +4,17 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::callers::Names;
 use super::error::Outcome;
-use super::messages;
-use super::records::{self, settled_record};
+use super::messages::{self, SELECT_PENDING, SELECT_SCHEDULED, SELECT_SETTLED};
+use super::records::{self, pending_record, scheduled_record, settled_record};
 use super::state::{PARTITIONS_MAX, State, key, row_number};
-use crate::domain::{Draft, MessageId, Properties, RowId, Status};
+use crate::domain::{Message, MessageId, RowId, Status, Turn};
 use crate::store::{Lookup, Payload, PayloadLookup, Record};
-
-const BODY: &str = "SELECT checksum, properties, payload FROM";
 
 /// Where a message was found.
 enum Place {
     Settled,
     Pending { key: i64 },
+    Scheduled,
 }
 
 /// Statements and counters for many look-ups within one transaction.
@@ -29,10 +28,10 @@ pub(super) struct Lookups<'a> {
 
 impl<'a> Lookups<'a> {
     pub(super) fn new(connection: &'a Connection) -> Outcome<Self> {
-        let settled = format!("SELECT {} FROM settled WHERE row = ?1", records::COLUMNS);
+        let settled = format!("SELECT {} FROM settled WHERE row = ?1", records::SETTLED);
         let pending = format!(
-            "SELECT {} FROM pending WHERE key = ?1",
-            messages::RECORD_COLUMNS
+            "SELECT {} FROM pending WHERE key = ?1 AND row IS NULL",
+            records::PENDING
         );
         Ok(Self {
             connection,
@@ -73,24 +72,20 @@ impl<'a> Lookups<'a> {
             None if self.is_forgotten(id.row()) => return Ok(PayloadLookup::Expired),
             Some(_) | None => return Ok(PayloadLookup::NotFound),
         };
-        let caller = record.caller.clone();
-        let draft = match place {
-            Place::Pending { key } => {
-                self.body(record, &format!("{BODY} pending WHERE key = ?1"), key)?
-            }
+        let row = row_number(id.row());
+        let message = match place {
+            Place::Pending { key } => self.whole(&format!("{SELECT_PENDING} key = ?1"), key)?,
+            Place::Scheduled => self.whole(&format!("{SELECT_SCHEDULED} row = ?1"), row)?,
             Place::Settled if is_confirmed(&record) => None,
-            Place::Settled => {
-                let row = row_number(id.row());
-                self.body(record, &format!("{BODY} payloads WHERE row = ?1"), row)?
-            }
+            Place::Settled => self.whole(&format!("{SELECT_SETTLED} settled.row = ?1"), row)?,
         };
         let mut payload = Payload {
-            caller,
+            caller: record.caller,
             content_type: None,
             content_encoding: None,
             bytes: None,
         };
-        if let Some(draft) = draft {
+        if let Some(draft) = message.map(|message| message.draft) {
             payload.content_type = draft.properties.content_type;
             payload.content_encoding = draft.properties.content_encoding;
             payload.bytes = Some(draft.payload);
@@ -108,42 +103,50 @@ impl<'a> Lookups<'a> {
             let record = settled_record(found, &mut self.names)?;
             return Ok(Some((record, Place::Settled)));
         }
+        let (connection, state) = (self.connection, &self.state);
         // The partition is not known, so each that has something is asked: what that costs is less
         // than an index would cost every message.
-        let partitions = (0_u8..).zip(&self.state.pending[..PARTITIONS_MAX]);
+        let partitions = (0_u8..).zip(&state.pending[..PARTITIONS_MAX]);
         for (partition, _) in partitions.filter(|(_, facts)| facts.messages > 0) {
-            let key = key(partition, row);
+            let key = key(partition, row.into());
             let mut rows = self.pending.query([key])?;
             if let Some(found) = rows.next()? {
-                let mut record = messages::record(found, &mut self.names)?;
-                record.doubt = doubt(self.connection, &self.state, row)?;
+                let record = with_doubt(connection, state, found, &mut self.names)?;
                 return Ok(Some((record, Place::Pending { key })));
+            }
+        }
+        if state.moved > 0 {
+            let sql = format!("SELECT {} FROM pending WHERE row = ?1", records::PENDING);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([row_number(row)])?;
+            if let Some(found) = rows.next()? {
+                let record = with_doubt(connection, state, found, &mut self.names)?;
+                let key = found.get(0)?;
+                return Ok(Some((record, Place::Pending { key })));
+            }
+        }
+        if state.scheduled.messages > 0 {
+            let sql = format!(
+                "SELECT {} FROM scheduled WHERE row = ?1",
+                records::SCHEDULED
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([row_number(row)])?;
+            if let Some(found) = rows.next()? {
+                let record = scheduled_record(found, &mut self.names, state.clock_offset_ms)?;
+                return Ok(Some((record, Place::Scheduled)));
             }
         }
         Ok(None)
     }
 
-    /// The whole message of a record, from the row at `key` of what `sql` asks, if that is kept.
-    fn body(&self, record: Record, sql: &str, key: i64) -> Outcome<Option<Draft>> {
+    /// The message that `sql` asks for by `key`, if all of it is kept.
+    fn whole(&mut self, sql: &str, key: i64) -> Outcome<Option<Message>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([key])?;
-        let whole = |row: &Row<'_>| {
-            let draft = Draft {
-                caller: record.caller,
-                exchange: record.exchange,
-                routing_key: record.routing_key,
-                mandatory: record.mandatory,
-                ordering_key: record.ordering_key,
-                properties: Properties {
-                    message_id: record.message_id,
-                    ..Properties::default()
-                },
-                payload: bytes::Bytes::new(),
-                terms: None,
-            };
-            messages::with_body(record.id, record.accepted_at, draft, row, 0)
-        };
-        rows.next()?.map(whole).transpose()
+        let found = rows.next()?;
+        let message = found.map(|row| messages::message(row, &mut self.names));
+        message.transpose()
     }
 }
 
@@ -151,9 +154,30 @@ fn is_confirmed(record: &Record) -> bool {
     (record.outcome.as_ref()).is_some_and(|outcome| outcome.status == Status::Confirmed)
 }
 
+/// The record of a row of [`records::PENDING`].
+pub(super) fn with_doubt(
+    connection: &Connection,
+    state: &State,
+    row: &Row<'_>,
+    names: &mut Names<'_>,
+) -> Outcome<Record> {
+    let record = pending_record(row, names, state.clock_offset_ms)?;
+    let turn = record.standing.map(|standing| standing.turn);
+    let doubt = match turn {
+        Some(turn) => doubt(connection, state, turn, record.id.row())?,
+        None => None,
+    };
+    Ok(Record { doubt, ..record })
+}
+
 /// Hand-overs as last noted of a pending message that is doubtful; 0 when only the crash is known.
-pub(super) fn doubt(connection: &Connection, state: &State, row: RowId) -> Outcome<Option<u32>> {
-    let crashed = state.doubtful_to.is_some_and(|to| row <= to).then_some(0);
+pub(super) fn doubt(
+    connection: &Connection,
+    state: &State,
+    turn: Turn,
+    row: RowId,
+) -> Outcome<Option<u32>> {
+    let crashed = state.doubtful_to.is_some_and(|to| turn <= to).then_some(0);
     if state.notes == 0 {
         return Ok(crashed);
     }

@@ -1,53 +1,71 @@
-//! Pending messages as rows of `pending`, and back.
+//! Whole messages as rows of `pending` and `scheduled`, and back.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, Statement, params};
+use rusqlite::{Connection, Row, Statement, params};
 
 use super::callers::Names;
 use super::checksum::Checksum;
-use super::codec;
 use super::error::{Failure, Outcome};
-use super::state::{key, stored_row};
-use crate::domain::{Caller, Draft, Message, MessageId, Properties, WallTime};
-use crate::store::{Accepted, Pending, Record};
+use super::state::{key, row_number, stored_row, turn_of};
+use super::times::{stored_end, stored_time};
+use super::{codec, terms};
+use crate::domain::{Caller, Draft, Due, Message, MessageId, Properties, RowId, Turn, WallTime};
+use crate::store::Pending;
 
-/// What [`insert`] runs.
-pub(super) const INSERT: &str =
+/// What [`insert_plain`] runs. What is not named is missing: nobody pays for what it has not got.
+pub(super) const INSERT_PLAIN: &str =
     "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
     mandatory, replays, exchange, routing_key, ordering_key, message_id, properties, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/// The columns that [`recovered`] reads, in their order.
-pub(super) const COLUMNS: &str = "key, random, caller, accepted_at, mandatory, exchange,
-    routing_key, ordering_key, message_id, checksum, properties, payload";
+const INSERT: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes,
+    accepted_at, mandatory, replays, row, give_up_at, label, terms, exchange, routing_key,
+    ordering_key, message_id, properties, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
-/// The columns that [`record`] reads, in their order: of a pending message. Those of a settled one
-/// start with the same.
-pub(super) const RECORD_COLUMNS: &str = "key, random, caller, accepted_at, mandatory, replays,
-    exchange, routing_key, ordering_key, message_id, length(payload)";
+const INSERT_SCHEDULED: &str = "INSERT INTO scheduled (row, random, caller, checksum,
+    footprint_bytes, accepted_at, mandatory, moves, due_at, label, terms, exchange, routing_key,
+    ordering_key, message_id, properties, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
-/// Keeps a message that is not kept yet. `statement` is [`INSERT`], prepared once for a batch;
-/// `caller` is the number of the message's caller.
-pub(super) fn insert(
+/// Asks for what [`recovered`] reads; a condition follows.
+pub(super) const SELECT_PENDING: &str = "SELECT key, random, caller, accepted_at, mandatory,
+    exchange, routing_key, ordering_key, message_id, checksum, properties, payload, label, terms,
+    row, replays FROM pending WHERE";
+
+/// Asks for what [`message`] reads; a condition follows.
+pub(super) const SELECT_SCHEDULED: &str = "SELECT row, random, caller, accepted_at, mandatory,
+    exchange, routing_key, ordering_key, message_id, checksum, properties, payload, label, terms,
+    NULL FROM scheduled WHERE";
+
+/// Asks for what [`message`] reads, of those whose payload is kept; a condition follows.
+pub(super) const SELECT_SETTLED: &str = "SELECT row, random, caller, accepted_at, mandatory,
+    exchange, routing_key, ordering_key, message_id, checksum, properties, payload, label, terms,
+    NULL FROM settled JOIN payloads USING (row) WHERE";
+
+/// Keeps a message without terms whose turn is its row. `statement` is [`INSERT_PLAIN`], prepared
+/// once for a batch; `caller` is the number of the message's caller.
+pub(super) fn insert_plain(
     statement: &mut Statement<'_>,
-    accepted: &Accepted,
+    message: &Message,
+    partition: u8,
     caller: i64,
 ) -> Outcome<()> {
     let Message {
         id,
         accepted_at,
         draft,
-    } = &*accepted.message;
+    } = message;
     let properties = codec::encode(&draft.properties);
     statement.execute(params![
-        key(accepted.partition, id.row()),
+        key(partition, id.row().into()),
         id.random().cast_signed(),
         caller,
-        checksum(*id, *accepted_at, draft, properties.as_deref()),
-        (accepted.message.footprint_bytes() as u64).cast_signed(),
+        checksum(*id, *accepted_at, draft, properties.as_deref(), None),
+        (message.footprint_bytes() as u64).cast_signed(),
         accepted_at.unix_ms().cast_signed(),
         draft.mandatory,
         draft.exchange,
@@ -60,9 +78,126 @@ pub(super) fn insert(
     Ok(())
 }
 
+/// What a message is kept with, beside itself.
+pub(super) struct With {
+    /// The number of its caller.
+    pub(super) caller: i64,
+    /// The number of its label.
+    pub(super) label: Option<i64>,
+    /// The steps of the clock so far.
+    pub(super) offset_ms: i64,
+}
+
+/// Where and how a message is pending.
+pub(super) struct Going {
+    pub(super) partition: u8,
+    pub(super) turn: Turn,
+    pub(super) replays: u32,
+    pub(super) give_up_at: Option<WallTime>,
+}
+
+/// Keeps any message as pending.
+pub(super) fn insert(
+    connection: &Connection,
+    message: &Message,
+    with: &With,
+    going: &Going,
+) -> Outcome<()> {
+    let draft = &message.draft;
+    let properties = codec::encode(&draft.properties);
+    let terms = terms::encode(draft.terms.as_deref());
+    let (id, accepted_at) = (message.id, message.accepted_at);
+    let sum = checksum(
+        id,
+        accepted_at,
+        draft,
+        properties.as_deref(),
+        terms.as_deref(),
+    );
+    connection.prepare_cached(INSERT)?.execute(params![
+        key(going.partition, going.turn),
+        id.random().cast_signed(),
+        with.caller,
+        sum,
+        (message.footprint_bytes() as u64).cast_signed(),
+        accepted_at.unix_ms().cast_signed(),
+        draft.mandatory,
+        going.replays,
+        is_moved(id.row(), going.turn).then(|| row_number(id.row())),
+        going.give_up_at.map(|at| stored_end(at, with.offset_ms)),
+        with.label,
+        terms,
+        draft.exchange,
+        draft.routing_key,
+        draft.ordering_key,
+        draft.properties.message_id,
+        properties,
+        &draft.payload[..],
+    ])?;
+    Ok(())
+}
+
+/// Keeps a message until it is due.
+pub(super) fn insert_scheduled(
+    connection: &Connection,
+    message: &Message,
+    with: &With,
+    due: Due,
+) -> Outcome<()> {
+    let draft = &message.draft;
+    let properties = codec::encode(&draft.properties);
+    let terms = terms::encode(draft.terms.as_deref());
+    let (id, accepted_at) = (message.id, message.accepted_at);
+    let sum = checksum(
+        id,
+        accepted_at,
+        draft,
+        properties.as_deref(),
+        terms.as_deref(),
+    );
+    connection
+        .prepare_cached(INSERT_SCHEDULED)?
+        .execute(params![
+            row_number(id.row()),
+            id.random().cast_signed(),
+            with.caller,
+            sum,
+            (message.footprint_bytes() as u64).cast_signed(),
+            accepted_at.unix_ms().cast_signed(),
+            draft.mandatory,
+            due.moves,
+            if due.moves {
+                stored_end(due.at, with.offset_ms)
+            } else {
+                stored_time(due.at)
+            },
+            with.label,
+            terms,
+            draft.exchange,
+            draft.routing_key,
+            draft.ordering_key,
+            draft.properties.message_id,
+            properties,
+            &draft.payload[..],
+        ])?;
+    Ok(())
+}
+
+/// Whether a message's turn is not its row.
+pub(super) fn is_moved(row: RowId, turn: Turn) -> bool {
+    turn != row.into()
+}
+
 /// Everything that is published, or decides what is published and who may see it. The caller without
-/// a name adds nothing: so the sums of messages that are older than callers hold.
-fn checksum(id: MessageId, accepted_at: WallTime, draft: &Draft, properties: Option<&[u8]>) -> u32 {
+/// a name adds nothing, nor does a message without terms: so the sums of messages that are older than
+/// either hold.
+fn checksum(
+    id: MessageId,
+    accepted_at: WallTime,
+    draft: &Draft,
+    properties: Option<&[u8]>,
+    terms: Option<&[u8]>,
+) -> u32 {
     let mut sum = Checksum::new();
     sum.number(id.row().get());
     sum.number(id.random());
@@ -77,14 +212,46 @@ fn checksum(id: MessageId, accepted_at: WallTime, draft: &Draft, properties: Opt
     if draft.caller != Caller::default() {
         sum.field(draft.caller.as_str().as_bytes());
     }
+    if draft.terms.is_some() {
+        sum.optional(terms);
+        sum.optional(draft.group().map(str::as_bytes));
+    }
     sum.finish()
 }
 
-/// The message of a row of [`COLUMNS`].
+/// The message of a row of [`SELECT_PENDING`], without what is doubtful of it.
 pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Pending> {
+    Ok(Pending {
+        turn: turn_of(row.get(0)?),
+        replays: row.get(15)?,
+        message: Arc::new(message(row, names)?),
+        duplicate_possible: false,
+        attempts: 0,
+    })
+}
+
+/// The message of a row of any of the above. What was altered is not handed out.
+pub(super) fn message(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Message> {
+    let number = match row.get(14)? {
+        Some(number) => number,
+        None => row.get(0)?,
+    };
     let random = row.get::<_, i64>(1)?.cast_unsigned();
-    let id = MessageId::from_parts(stored_row(row.get(0)?), random);
+    let id = MessageId::from_parts(stored_row(number), random);
+    let damaged = |what: &str| Failure::Damaged(format!("message {id}: {what}"));
     let accepted_at = WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned());
+    let properties =
+        (row.get_ref(10)?.as_blob_or_null()).map_err(|_| damaged("its properties are no blob"))?;
+    let read = codec::decode(properties)
+        .map_err(|unreadable| damaged(&format!("its properties cannot be read: {unreadable}")))?;
+    let terms =
+        (row.get_ref(13)?.as_blob_or_null()).map_err(|_| damaged("its terms are no blob"))?;
+    let mut wished = terms::decode(terms)
+        .map_err(|unreadable| damaged(&format!("its terms cannot be read: {unreadable}")))?;
+    if let Some(label) = row.get(12)? {
+        wished.group = Some(names.label(label)?);
+    }
+    let payload = row.get_ref(11)?.as_blob().map_err(rusqlite::Error::from)?;
     let draft = Draft {
         caller: names.of(row.get(2)?)?,
         exchange: text(row, 5)?.unwrap_or_default(),
@@ -93,80 +260,20 @@ pub(super) fn recovered(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Pending
         ordering_key: text(row, 7)?,
         properties: Properties {
             message_id: text(row, 8)?,
-            ..Properties::default()
+            ..read
         },
-        payload: Bytes::new(),
-        terms: None,
+        payload: Bytes::copy_from_slice(payload),
+        terms: wished.boxed(),
     };
-    let draft = with_body(id, accepted_at, draft, row, 9)?;
-    Ok(Pending {
-        turn: id.row().into(),
-        replays: 0,
-        message: Arc::new(Message {
+    if row.get::<_, u32>(9)? == checksum(id, accepted_at, &draft, properties, terms) {
+        Ok(Message {
             id,
             accepted_at,
             draft,
-        }),
-        duplicate_possible: false,
-        attempts: 0,
-    })
-}
-
-/// `draft` with what is stored apart from the record, in the columns `checksum, properties, payload`
-/// of `row` from `at` on. What was altered is not handed out.
-pub(super) fn with_body(
-    id: MessageId,
-    accepted_at: WallTime,
-    draft: Draft,
-    row: &Row<'_>,
-    at: usize,
-) -> Outcome<Draft> {
-    let damaged = |what: &str| Failure::Damaged(format!("message {id}: {what}"));
-    let blob = row.get_ref(at + 1)?;
-    let blob = blob
-        .as_blob_or_null()
-        .map_err(|_| damaged("its properties are no blob"))?;
-    let properties = codec::decode(blob)
-        .map_err(|unreadable| damaged(&format!("its properties cannot be read: {unreadable}")))?;
-    let payload = row.get_ref(at + 2)?;
-    let payload = payload.as_blob().map_err(rusqlite::Error::from)?;
-    let draft = Draft {
-        properties: Properties {
-            message_id: draft.properties.message_id,
-            ..properties
-        },
-        payload: Bytes::copy_from_slice(payload),
-        ..draft
-    };
-    if row.get::<_, u32>(at)? == checksum(id, accepted_at, &draft, blob) {
-        Ok(draft)
+        })
     } else {
         Err(damaged("its checksum does not match"))
     }
-}
-
-/// The record of a row that starts with [`RECORD_COLUMNS`], without what is doubtful of it and
-/// without its outcome.
-pub(super) fn record(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Record> {
-    let random = row.get::<_, i64>(1)?.cast_unsigned();
-    Ok(Record {
-        id: MessageId::from_parts(stored_row(row.get(0)?), random),
-        caller: names.of(row.get(2)?)?,
-        accepted_at: WallTime::from_unix_ms(row.get::<_, i64>(3)?.cast_unsigned()),
-        mandatory: row.get(4)?,
-        replays: row.get(5)?,
-        exchange: text(row, 6)?.unwrap_or_default(),
-        routing_key: text(row, 7)?.unwrap_or_default(),
-        ordering_key: text(row, 8)?,
-        message_id: text(row, 9)?,
-        size_bytes: row.get::<_, i64>(10)?.cast_unsigned(),
-        group: None,
-        deliver_at: None,
-        give_up_at: None,
-        standing: None,
-        doubt: None,
-        outcome: None,
-    })
 }
 
 /// A text that may be missing.

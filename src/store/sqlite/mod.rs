@@ -19,6 +19,7 @@
 //!
 //! [`WriteStore::commit`]: crate::store::WriteStore::commit
 
+mod bulk;
 mod callers;
 mod check;
 mod checkpoint;
@@ -28,12 +29,16 @@ mod connection;
 mod create;
 mod error;
 mod evict;
+mod find;
+mod groups;
+mod keep;
 mod keys;
 mod list;
 mod lock;
 mod log;
 mod lookup;
 mod messages;
+mod migrations;
 mod open;
 pub mod operate;
 mod outcomes;
@@ -41,12 +46,17 @@ mod partition;
 mod place;
 mod reader;
 mod records;
+mod replay;
 mod reserve;
+mod schedule;
 mod schema;
 mod settle;
+mod sources;
 mod state;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod times;
 mod transaction;
 mod upkeep;
 mod writer;

@@ -17,7 +17,7 @@ use super::reader::{at_one_moment, facts, pending};
 use super::schema;
 use super::state::{PARTITIONS_MAX, State};
 use super::{check, connection};
-use crate::domain::RowId;
+use crate::domain::Turn;
 use crate::store::{Facts, Pending};
 
 /// What a store is.
@@ -29,8 +29,8 @@ pub struct Info {
     pub facts: Facts,
     /// Whether the last gateway closed it; false too while one is running.
     pub closed: bool,
-    /// Pending messages up to here were possibly handed over before a crash.
-    pub doubtful_to: Option<RowId>,
+    /// Pending messages with turns up to this one were possibly handed over before a crash.
+    pub doubtful_to: Option<Turn>,
 }
 
 fn reading<T>(path: &Path, ask: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T, OpenError> {
@@ -93,14 +93,15 @@ pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
     Ok(found)
 }
 
-/// The pending messages of a partition behind `after`, oldest first, at most `messages_max`.
+/// The pending messages of a partition behind `after`, in the order of their turns, at most
+/// `messages_max`.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn list_pending(
     path: &Path,
     partition: u8,
-    after: Option<crate::domain::Turn>,
+    after: Option<Turn>,
     messages_max: usize,
 ) -> Result<Vec<Pending>, OpenError> {
     if usize::from(partition) >= PARTITIONS_MAX {

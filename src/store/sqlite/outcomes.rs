@@ -17,7 +17,12 @@ pub(super) struct Entry {
     pub(super) position: u64,
     pub(super) row: RowId,
     pub(super) status: Status,
+    /// Its message has a label, whose tally must hear of it when the message is forgotten.
+    pub(super) has_label: bool,
 }
+
+/// Set in the byte of the status of those that have a label.
+const HAS_LABEL: u8 = 1 << 2;
 
 /// What a final status is on disk.
 pub(super) fn status_code(status: Status) -> i64 {
@@ -50,7 +55,8 @@ pub(super) fn encode(entries: &[Entry]) -> Vec<u8> {
         let step = now - row;
         row = now;
         put_number(&mut out, (step << 1 ^ step >> 63).cast_unsigned());
-        out.push(status_code(entry.status).to_le_bytes()[0]);
+        let label = if entry.has_label { HAS_LABEL } else { 0 };
+        out.push(status_code(entry.status).to_le_bytes()[0] | label);
     }
     out
 }
@@ -64,12 +70,13 @@ pub(super) fn decode(blob: &[u8]) -> Result<Vec<Entry>, Unreadable> {
         position = position.wrapping_add(input.number()?);
         let step = input.number()?;
         row = row.wrapping_add((step >> 1).cast_signed() ^ -(step & 1).cast_signed());
-        let code = input.number()?;
-        let status = i64::try_from(code).ok().and_then(status_of);
+        let code = input.byte()?;
+        let status = status_of(i64::from(code & !HAS_LABEL));
         entries.push(Entry {
             position,
             row: RowId::from_stored(row.cast_unsigned()),
-            status: status.ok_or(Unreadable::Kind(code.to_le_bytes()[0]))?,
+            status: status.ok_or(Unreadable::Kind(code))?,
+            has_label: code & HAS_LABEL != 0,
         });
     }
     Ok(entries)
@@ -81,15 +88,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
-        let one = (1_u64..1000, 0_u64..1 << 60, 1_i64..4);
+        let one = (1_u64..1000, 0_u64..1 << 60, 1_i64..4, any::<bool>());
         prop::collection::vec(one, 0..50).prop_map(|steps| {
             let mut position = 0;
-            let entry = |(step, row, code)| {
+            let entry = |(step, row, code, has_label)| {
                 position += step;
                 Entry {
                     position,
                     row: RowId::from_stored(row),
                     status: status_of(code).expect("a final status"),
+                    has_label,
                 }
             };
             steps.into_iter().map(entry).collect()

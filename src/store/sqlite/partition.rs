@@ -1,4 +1,5 @@
-//! Spreading the pending messages anew when the number of partitions has changed.
+//! Spreading the pending messages anew when the number of partitions has changed. Scheduled ones get
+//! theirs when they are due.
 //!
 //! Message by message, since the key is the place of the whole row. It goes in slices; when the
 //! process ends in between, the next opening starts over and finds the moved ones at their place.
@@ -11,10 +12,10 @@ use super::Options;
 use super::callers::Names;
 use super::checkpoint;
 use super::error::{Failure, Outcome};
-use super::messages::{self, recovered};
+use super::messages::{SELECT_PENDING, recovered};
 use super::state::{PARTITIONS_MAX, State, key, keys};
 use super::transaction;
-use crate::domain::RowId;
+use crate::domain::Turn;
 
 /// Messages in one transaction.
 const SLICE: i64 = 1000;
@@ -49,12 +50,9 @@ fn slice(
     state: &mut State,
     options: &Options,
     partition: u8,
-    after: Option<RowId>,
-) -> Outcome<Option<RowId>> {
-    let sql = format!(
-        "SELECT {} FROM pending WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
-        messages::COLUMNS
-    );
+    after: Option<Turn>,
+) -> Outcome<Option<Turn>> {
+    let sql = format!("{SELECT_PENDING} key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3");
     let (first, last) = keys(partition, after);
     let mut moves = Vec::new();
     let mut looked_at = None;
@@ -63,8 +61,9 @@ fn slice(
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![first, last, SLICE])?;
         while let Some(row) = rows.next()? {
-            let message = recovered(row, &mut names)?.message;
-            looked_at = Some(message.id.row());
+            let one = recovered(row, &mut names)?;
+            let message = one.message;
+            looked_at = Some(one.turn);
             let to = (options.partition_of)(&message);
             if to >= options.partitions {
                 return Err(Failure::Damaged(format!(
@@ -73,13 +72,13 @@ fn slice(
                 )));
             }
             if to != partition {
-                moves.push((message.id.row(), to, message.footprint_bytes() as u64));
+                moves.push((one.turn, to, message.footprint_bytes() as u64));
             }
         }
     }
     let mut statement = connection.prepare_cached("UPDATE pending SET key = ?2 WHERE key = ?1")?;
-    for (row, to, bytes) in moves {
-        statement.execute([key(partition, row), key(to, row)])?;
+    for (turn, to, bytes) in moves {
+        statement.execute([key(partition, turn), key(to, turn)])?;
         let from = &mut state.pending[usize::from(partition)];
         from.messages = from.messages.saturating_sub(1);
         from.bytes = from.bytes.saturating_sub(bytes);

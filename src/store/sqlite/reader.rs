@@ -10,9 +10,9 @@ use super::callers::{self, Names};
 use super::connection;
 use super::error::Outcome;
 use super::lookup::{Lookups, doubt};
-use super::messages::{self, recovered};
-use super::state::{PARTITIONS_MAX, State, keys, stored_row};
-use super::{Options, keys, list};
+use super::messages::{SELECT_PENDING, recovered};
+use super::state::{PARTITIONS_MAX, State, keys, stored_row, turn_of};
+use super::{Options, bulk, groups, keys, list};
 use crate::domain::{Caller, MessageId, RowId, Turn, WallTime};
 use crate::store::{
     BulkReplay, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore,
@@ -170,20 +170,25 @@ impl ReadStore for SqliteReader {
         self.ask(|connection| pending(connection, partition, after, messages_max, bytes_max))
     }
 
-    fn unconfirmed(&self, _: &Filter, _: Option<RowId>, _: PageSize) -> Result<Page, StoreError> {
-        Err(StoreError::Fatal("not built".into()))
+    fn unconfirmed(
+        &self,
+        filter: &Filter,
+        after: Option<RowId>,
+        size: PageSize,
+    ) -> Result<Page, StoreError> {
+        self.ask(|connection| list::unconfirmed(connection, filter, after, size))
     }
 
-    fn group(&self, _: &Caller, _: &str) -> Result<Option<Tally>, StoreError> {
-        Err(StoreError::Fatal("not built".into()))
+    fn group(&self, caller: &Caller, group: &str) -> Result<Option<Tally>, StoreError> {
+        self.ask(|connection| groups::tally(connection, caller, group))
     }
 
-    fn bulk_replay(&self, _: MessageId) -> Result<Option<BulkReplay>, StoreError> {
-        Err(StoreError::Fatal("not built".into()))
+    fn bulk_replay(&self, id: MessageId) -> Result<Option<BulkReplay>, StoreError> {
+        self.ask(|connection| bulk::of(connection, id))
     }
 
     fn bulk_replays_under_way(&self) -> Result<Vec<BulkReplay>, StoreError> {
-        Ok(Vec::new())
+        self.ask(bulk::under_way)
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
@@ -200,12 +205,9 @@ pub(super) fn pending(
     bytes_max: usize,
 ) -> Outcome<Vec<Pending>> {
     let state = State::load(connection)?;
-    let sql = format!(
-        "SELECT {} FROM pending WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
-        messages::COLUMNS
-    );
+    let sql = format!("{SELECT_PENDING} key BETWEEN ?1 AND ?2 ORDER BY key");
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after.map(Turn::row))))?;
+    let mut rows = statement.query(<[i64; 2]>::from(keys(partition, after)))?;
     let mut names = Names::new(connection)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
@@ -214,7 +216,7 @@ pub(super) fn pending(
         if bytes > bytes_max && !found.is_empty() {
             break;
         }
-        let doubt = doubt(connection, &state, one.message.id.row())?;
+        let doubt = doubt(connection, &state, one.turn, one.message.id.row())?;
         one.duplicate_possible = doubt.is_some();
         one.attempts = doubt.unwrap_or(0);
         found.push(one);
@@ -228,26 +230,34 @@ pub(super) fn pending(
 /// See [`ReadStore::facts`].
 pub(super) fn facts(connection: &Connection) -> Outcome<Facts> {
     let state = State::load(connection)?;
-    let mut oldest = None;
+    let path = connection.path().filter(|path| !path.is_empty());
+    let log = path.map(|path| super::lock::beside(Path::new(path), "-wal"));
+    let log = log.and_then(|log| std::fs::metadata(log).ok());
+    Ok(Facts {
+        oldest_pending: oldest(connection, &state)?,
+        file_bytes: connection::used_bytes(connection)? + log.map_or(0, |log| log.len()),
+        ..state.facts()
+    })
+}
+
+/// The first row that has a turn. Where the first turn of a partition is not its message's row, that
+/// row is before it, and is found among those of its kind: so such turns may be taken for rows here.
+fn oldest(connection: &Connection, state: &State) -> Outcome<Option<RowId>> {
+    let mut rows = Vec::new();
     for (partition, facts) in (0_u8..).zip(&state.pending) {
         if facts.messages > 0 {
             let first = "SELECT min(key) FROM pending WHERE key BETWEEN ?1 AND ?2";
             let first: Option<i64> = connection
                 .prepare_cached(first)?
                 .query_row(<[i64; 2]>::from(keys(partition, None)), |row| row.get(0))?;
-            let first = first.map(stored_row);
-            oldest = match (oldest, first) {
-                (Some(one), Some(other)) => Some(std::cmp::min::<RowId>(one, other)),
-                (one, other) => one.or(other),
-            };
+            rows.extend(first.map(|key| turn_of(key).row()));
         }
     }
-    let path = connection.path().filter(|path| !path.is_empty());
-    let log = path.map(|path| super::lock::beside(Path::new(path), "-wal"));
-    let log = log.and_then(|log| std::fs::metadata(log).ok());
-    Ok(Facts {
-        oldest_pending: oldest,
-        file_bytes: connection::used_bytes(connection)? + log.map_or(0, |log| log.len()),
-        ..state.facts()
-    })
+    if state.moved > 0 {
+        let first = "SELECT min(row) FROM pending WHERE row IS NOT NULL";
+        let first: Option<i64> =
+            (connection.prepare_cached(first)?).query_row([], |row| row.get(0))?;
+        rows.extend(first.map(stored_row));
+    }
+    Ok(rows.into_iter().min())
 }

@@ -4,11 +4,15 @@
 //! is worth keeping to one other row and drops the first. Nothing is indexed twice.
 //!
 //! - `pending`: everything needed to publish. The key is the partition in the upper four bits and the
-//!   row id in the lower sixty, so that an integer key, the cheapest that there is, clusters by
-//!   partition and keeps order within it. Tried against it, insert and settle of 256-byte messages
+//!   turn in the lower sixty, so that an integer key, the cheapest that there is, clusters by
+//!   partition and keeps order within it. Nearly always the turn is the row id; where it is not, `row`
+//!   has that, and a partial index finds it. What is given up at a time is in another one. Messages
+//!   without either are in no index. Tried against it, insert and settle of 256-byte messages
 //!   in hundreds: `WITHOUT ROWID` with `(partition, row)` costs 10 to 30 % more CPU and log, a table
 //!   for each partition 20 % more log. Pages of 8 and 16 KiB write 1.5 and 2.2 times as much log for
 //!   the same messages.
+//! - `scheduled`: what waits for its time, by row id, with its content as in `pending`, where it goes
+//!   when it is due.
 //! - `settled`: what is told of a message once its end is known, keyed by the row id. Columns and not
 //!   a blob, so that operators can ask with SQL.
 //!   Lists of what was returned or has failed are asked for most and are a small part of it: only
@@ -16,185 +20,26 @@
 //!   index ends with it, is what makes newest first by status cost nothing more.
 //! - `callers`: whose a message is, by number, so that a row has one byte for it; and the tallies, see
 //!   `callers.rs`.
+//! - `groups`: the callers' labels, by number, with their tallies, see `groups.rs`.
+//! - `bulk_replays`: what is or was sent again by a filter, and how far that has come.
 //! - `payloads`: of returned and failed messages, for a replay.
 //! - `notes`: doubts about pending messages. A table of its own, since a doubt must not rewrite a
 //!   payload of 16 MiB.
 //! - `outcomes`: the settlements in their order, see `outcomes.rs`.
 //! - `state`: one row with every counter and watermark, written with each commit.
 //!
-//! Row ids have 60 bits and partitions get the other four: 16 partitions at most.
+//! Row ids and turns have 60 bits and partitions get the other four: 16 partitions at most.
 
 use rusqlite::Connection;
 
 use super::error::{Failure, Outcome};
+use super::migrations::MIGRATIONS;
 
 /// Marks the file as ours (`PRAGMA application_id`, also seen by `file`): "amqp".
 pub(super) const APPLICATION_ID: i64 = 0x616d_7170;
 
-/// Each step leads from the version of its index to the next one. Steps are never changed once
-/// released: files exist that were made by them.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
-
 /// The version that this gateway writes (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = (MIGRATIONS.len() as u64).cast_signed();
-
-/// For tests, which make files as the first gateways did.
-pub(super) const VERSION_1: &str = "
-CREATE TABLE pending (
-    key INTEGER PRIMARY KEY,
-    random INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    footprint_bytes INTEGER NOT NULL,
-    accepted_at INTEGER NOT NULL,
-    mandatory INTEGER NOT NULL,
-    replays INTEGER NOT NULL,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    ordering_key TEXT,
-    message_id TEXT,
-    properties BLOB,
-    payload BLOB NOT NULL
-) STRICT;
-CREATE TABLE settled (
-    row INTEGER PRIMARY KEY,
-    random INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    duplicate_possible INTEGER NOT NULL,
-    accepted_at INTEGER NOT NULL,
-    settled_at INTEGER NOT NULL,
-    mandatory INTEGER NOT NULL,
-    replays INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    kept_bytes INTEGER NOT NULL,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    ordering_key TEXT,
-    message_id TEXT,
-    reason TEXT,
-    reply_code INTEGER,
-    reply_text TEXT,
-    detail TEXT
-) STRICT;
-CREATE TABLE payloads (
-    row INTEGER PRIMARY KEY,
-    checksum INTEGER NOT NULL,
-    properties BLOB,
-    payload BLOB NOT NULL
-) STRICT;
-CREATE TABLE notes (
-    row INTEGER PRIMARY KEY,
-    attempts INTEGER NOT NULL
-) STRICT;
-CREATE TABLE outcomes (
-    position INTEGER PRIMARY KEY,
-    settled_at INTEGER NOT NULL,
-    confirmed_bytes INTEGER NOT NULL,
-    entries BLOB NOT NULL
-) STRICT;
-CREATE TABLE state (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    partitions INTEGER NOT NULL,
-    clean INTEGER NOT NULL,
-    last_row INTEGER,
-    handed_to INTEGER,
-    doubtful_to INTEGER,
-    horizon INTEGER,
-    last_position INTEGER NOT NULL,
-    confirmed_evicted_to INTEGER NOT NULL,
-    payloads_evicted_to INTEGER NOT NULL,
-    confirmed INTEGER NOT NULL,
-    returned INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    history_bytes INTEGER NOT NULL,
-    notes INTEGER NOT NULL,
-    pending BLOB NOT NULL
-) STRICT;
-INSERT INTO state VALUES
-    (1, 0, 1, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, zeroblob(0));
-CREATE VIEW pending_messages AS
-    SELECT key & 0xfffffffffffffff AS row, key >> 60 & 15 AS partition,
-        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
-        exchange, routing_key, ordering_key, message_id, length(payload) AS size_bytes
-    FROM pending;
-CREATE VIEW settled_messages AS
-    SELECT row, CASE status WHEN 1 THEN 'confirmed' WHEN 2 THEN 'returned' ELSE 'failed' END
-            AS status, attempts, duplicate_possible,
-        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
-        strftime('%Y-%m-%dT%H:%M:%fZ', settled_at / 1000.0, 'unixepoch') AS settled,
-        exchange, routing_key, ordering_key, message_id, size_bytes,
-        reason, reply_code, reply_text, detail
-    FROM settled;
-";
-
-/// Whose each message is. What an earlier version took had no name to it: all of it becomes the
-/// nameless caller's, whose tally is what is pending and what is still kept as settled. What was
-/// forgotten before is not in it, since nobody knows any more what became of it.
-///
-/// `pending` is copied, for a column behind the payload would be reached through all of its pages.
-const VERSION_2: &str = "
-CREATE TABLE callers (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    pending INTEGER NOT NULL,
-    confirmed INTEGER NOT NULL,
-    returned INTEGER NOT NULL,
-    failed INTEGER NOT NULL
-) STRICT;
-INSERT INTO callers SELECT 1, '', (SELECT count(*) FROM pending), confirmed, returned, failed
-    FROM state;
-DROP VIEW pending_messages;
-DROP VIEW settled_messages;
-CREATE TABLE idempotency_keys (
-    row INTEGER PRIMARY KEY,
-    random INTEGER NOT NULL,
-    caller INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    fingerprint BLOB NOT NULL,
-    UNIQUE (caller, key)
-) STRICT;
-ALTER TABLE pending RENAME TO pending_of_version_1;
-CREATE TABLE pending (
-    key INTEGER PRIMARY KEY,
-    random INTEGER NOT NULL,
-    caller INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    footprint_bytes INTEGER NOT NULL,
-    accepted_at INTEGER NOT NULL,
-    mandatory INTEGER NOT NULL,
-    replays INTEGER NOT NULL,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    ordering_key TEXT,
-    message_id TEXT,
-    properties BLOB,
-    payload BLOB NOT NULL
-) STRICT;
-INSERT INTO pending
-    SELECT key, random, 1, checksum, footprint_bytes, accepted_at, mandatory, replays, exchange,
-        routing_key, ordering_key, message_id, properties, payload
-    FROM pending_of_version_1 ORDER BY key;
-DROP TABLE pending_of_version_1;
-ALTER TABLE settled ADD COLUMN caller INTEGER NOT NULL DEFAULT 1;
-CREATE INDEX settled_unconfirmed ON settled (status) WHERE status <> 1;
-CREATE VIEW pending_messages AS
-    SELECT key & 0xfffffffffffffff AS row, key >> 60 & 15 AS partition,
-        (SELECT name FROM callers WHERE id = caller) AS caller,
-        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
-        exchange, routing_key, ordering_key, message_id, length(payload) AS size_bytes
-    FROM pending;
-CREATE VIEW settled_messages AS
-    SELECT row, CASE status WHEN 1 THEN 'confirmed' WHEN 2 THEN 'returned' ELSE 'failed' END
-            AS status, (SELECT name FROM callers WHERE id = caller) AS caller,
-        attempts, duplicate_possible,
-        strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
-        strftime('%Y-%m-%dT%H:%M:%fZ', settled_at / 1000.0, 'unixepoch') AS settled,
-        exchange, routing_key, ordering_key, message_id, size_bytes,
-        reason, reply_code, reply_text, detail
-    FROM settled;
-";
 
 /// The version of a file.
 pub(super) fn version(connection: &Connection) -> Outcome<i64> {
@@ -244,6 +89,7 @@ fn definitions(connection: &Connection) -> Outcome<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::migrations::{VERSION_1, VERSION_2, VERSION_3};
     use super::*;
 
     #[test]
@@ -253,11 +99,12 @@ mod tests {
         let steps = [
             VERSION_1,
             VERSION_2,
+            VERSION_3,
             "ALTER TABLE notes ADD COLUMN why TEXT",
             "CREATE TABLE more (x)",
         ];
         migrate_by(&connection, &steps).expect("migrate");
-        assert_eq!(version(&connection).expect("version"), 4);
+        assert_eq!(version(&connection).expect("version"), 5);
         connection
             .execute_batch("SELECT why FROM notes; SELECT x FROM more")
             .expect("columns");

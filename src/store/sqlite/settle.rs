@@ -1,36 +1,47 @@
-//! Settling: a message leaves `pending`, what is told of it goes to `settled`, and the record of
-//! outcomes grows.
+//! Settling: a message leaves `pending` or `scheduled`, what is told of it goes to `settled`, and the
+//! record of outcomes grows.
 
-use std::collections::VecDeque;
+use rusqlite::{CachedStatement, Connection, params};
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, params};
-
-use super::error::Outcome;
+use super::callers::Names;
+use super::error::{Failure, Outcome};
+use super::find::{self, FIND, Found, Place};
 use super::outcomes::{self, ENTRIES_MAX, Entry, status_code};
-use super::state::{PARTITIONS_MAX, key, row_number};
+use super::records::{self, scheduled_record};
+use super::state::{key, row_number};
+use super::times::{stored_time, told_end};
 use super::writer::Work;
-use crate::domain::{MessageId, Reason, RowId, Status};
+use crate::domain::{Reason, RowId, Status};
 use crate::store::{Note, Settlement};
 
 /// Bytes of a settled record beside its texts, as measured.
 pub(super) const RECORD_BYTES: u64 = 96;
 
-const FIND: &str = "SELECT random, footprint_bytes, octet_length(exchange) +
-    octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0),
-    caller FROM pending WHERE key = ?1";
-
 const MOVE: &str = "INSERT INTO settled (row, random, caller, position, status, revision, attempts,
     duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes, kept_bytes,
-    exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail)
+    exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail, label,
+    terms, give_up_at)
     SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, replays, length(payload),
-    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13
+    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13, label, terms, ?14
     FROM pending WHERE key = ?1";
+
+const MOVE_SCHEDULED: &str = "INSERT INTO settled (row, random, caller, position, status, revision,
+    attempts, duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes,
+    kept_bytes, exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text,
+    detail, label, terms, give_up_at)
+    SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, 0, length(payload),
+    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13, label, terms, ?14
+    FROM scheduled WHERE row = ?1";
 
 const KEEP_PAYLOAD: &str = "INSERT INTO payloads (row, checksum, properties, payload)
     SELECT ?2, checksum, properties, payload FROM pending WHERE key = ?1";
 
+const KEEP_PAYLOAD_SCHEDULED: &str = "INSERT INTO payloads (row, checksum, properties, payload)
+    SELECT ?2, checksum, properties, payload FROM scheduled WHERE row = ?1";
+
 const DROP: &str = "DELETE FROM pending WHERE key = ?1";
+
+const DROP_SCHEDULED: &str = "DELETE FROM scheduled WHERE row = ?1";
 
 const DROP_NOTE: &str = "DELETE FROM notes WHERE row = ?1";
 
@@ -39,44 +50,6 @@ const NOTE: &str = "INSERT INTO notes (row, attempts) VALUES (?1, ?2)
 
 const RECORD: &str = "INSERT INTO outcomes (position, settled_at, confirmed_bytes, entries)
     VALUES (?1, ?2, ?3, ?4)";
-
-/// The partitions of the messages accepted last, so that most settlements find theirs at once. For
-/// the others the partitions are tried in turn, the one of the last settlement first.
-#[derive(Default)]
-pub(super) struct Recent {
-    partitions: VecDeque<(RowId, u8)>,
-    last: u8,
-}
-
-impl Recent {
-    const MESSAGES_MAX: usize = 1 << 16;
-
-    /// Takes note of a message; its row is above all others.
-    pub(super) fn push(&mut self, row: RowId, partition: u8) {
-        if self.partitions.len() == Self::MESSAGES_MAX {
-            self.partitions.pop_front();
-        }
-        self.partitions.push_back((row, partition));
-    }
-
-    fn guess(&self, row: RowId) -> u8 {
-        match self.partitions.binary_search_by_key(&row, |(row, _)| *row) {
-            Ok(at) => self
-                .partitions
-                .get(at)
-                .map_or(self.last, |(_, partition)| *partition),
-            Err(_) => self.last,
-        }
-    }
-}
-
-struct Found {
-    partition: u8,
-    caller: i64,
-    footprint_bytes: u64,
-    text_bytes: u64,
-    body_bytes: u64,
-}
 
 /// The statements that every settlement needs, prepared once for a batch: looking them up for each
 /// message was a twentieth of its cost.
@@ -96,36 +69,7 @@ impl<'a> Statements<'a> {
     }
 }
 
-fn find(statement: &mut Statement<'_>, work: &Work<'_>, id: MessageId) -> Outcome<Option<Found>> {
-    let guess = work.recent.guess(id.row());
-    let others = (0_u8..).zip(&work.state.pending[..PARTITIONS_MAX]);
-    let others = others.filter(|(partition, facts)| *partition != guess && facts.messages > 0);
-    for partition in std::iter::once(guess).chain(others.map(|(partition, _)| partition)) {
-        let found = statement.query_row([key(partition, id.row())], |row| {
-            let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
-            let found = Found {
-                partition,
-                caller: row.get(4)?,
-                footprint_bytes: count(1)?,
-                text_bytes: count(2)?,
-                body_bytes: count(3)?,
-            };
-            Ok((count(0)?, found))
-        });
-        if let Some((random, found)) = found.optional()? {
-            return Ok((random == id.random()).then_some(found));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a message is pending.
-pub(super) fn is_pending(work: &Work<'_>, id: MessageId) -> Outcome<bool> {
-    let mut statement = work.connection.prepare_cached(FIND)?;
-    Ok(find(&mut statement, work, id)?.is_some())
-}
-
-/// Settles what of `settled` is pending.
+/// Settles what of `settled` is pending and was not replayed since.
 pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()> {
     if settled.is_empty() {
         return Ok(());
@@ -136,12 +80,14 @@ pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()>
         let mut confirmed_bytes = 0;
         let mut settled_at = 0;
         for settlement in chunk {
-            let Some(found) = find(&mut statements.find, work, settlement.id)? else {
+            let found = find::pending(&mut statements.find, work, settlement.id)?;
+            let is_next = |found: &Found| settlement.revision == 2 * found.replays + 2;
+            let Some(found) = found.filter(is_next) else {
                 continue;
             };
-            work.recent.last = found.partition;
             let position = work.state.last_position + 1;
             let kept_bytes = move_one(work, &mut statements, settlement, &found, position)?;
+            applied(work, settlement, &found)?;
             if settlement.status == Status::Confirmed {
                 confirmed_bytes += kept_bytes;
             }
@@ -151,6 +97,7 @@ pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()>
                 position,
                 row: settlement.id.row(),
                 status: settlement.status,
+                has_label: found.label.is_some(),
             });
         }
         if let Some(first) = entries.first() {
@@ -173,13 +120,27 @@ fn move_one(
     found: &Found,
     position: u64,
 ) -> Outcome<u64> {
-    let (connection, state) = (work.connection, &mut *work.state);
+    let connection = work.connection;
     let row = row_number(settlement.id.row());
-    let key = key(found.partition, settlement.id.row());
     let reason = settlement.reason.as_ref();
-    let kept_bytes = RECORD_BYTES + found.text_bytes + reason.map_or(0, reason_bytes);
-    statements.mover.execute(params![
-        key,
+    let label_bytes = match found.label {
+        Some(label) => work.groups.name_bytes(connection, label)?,
+        None => 0,
+    };
+    let reason_bytes = reason.map_or(0, reason_bytes);
+    let kept_bytes = RECORD_BYTES + found.text_bytes + label_bytes + reason_bytes;
+    let (from, give_up_at) = match found.place {
+        Place::Turn {
+            partition, turn, ..
+        } => {
+            let offset_ms = work.state.clock_offset_ms;
+            let told = found.give_up_at.map(|at| told_end(at, offset_ms));
+            (key(partition, turn), told.map(stored_time))
+        }
+        Place::Scheduled => (row, scheduled_give_up_at(work, row)?),
+    };
+    let values = params![
+        from,
         row,
         position.cast_signed(),
         status_code(settlement.status),
@@ -192,25 +153,72 @@ fn move_one(
         reason.and_then(|reason| reason.reply_code),
         reason.and_then(|reason| reason.reply_text.as_deref()),
         reason.map(|reason| &*reason.detail),
-    ])?;
-    state.history_bytes += kept_bytes;
-    if settlement.status != Status::Confirmed {
-        connection
-            .prepare_cached(KEEP_PAYLOAD)?
-            .execute([key, row])?;
-        state.history_bytes += found.body_bytes;
+        give_up_at,
+    ];
+    let keeps_payload = settlement.status != Status::Confirmed;
+    if found.place == Place::Scheduled {
+        connection.prepare_cached(MOVE_SCHEDULED)?.execute(values)?;
+        if keeps_payload {
+            (connection.prepare_cached(KEEP_PAYLOAD_SCHEDULED)?).execute([from, row])?;
+        }
+        connection.prepare_cached(DROP_SCHEDULED)?.execute([from])?;
+    } else {
+        statements.mover.execute(values)?;
+        if keeps_payload {
+            (connection.prepare_cached(KEEP_PAYLOAD)?).execute([from, row])?;
+        }
+        statements.dropper.execute([from])?;
     }
-    statements.dropper.execute([key])?;
-    if state.notes > 0 {
-        let dropped = connection.prepare_cached(DROP_NOTE)?.execute([row])?;
-        state.notes = state.notes.saturating_sub(dropped as u64);
+    work.state.history_bytes += kept_bytes;
+    if keeps_payload {
+        work.state.history_bytes += found.body_bytes;
     }
-    *state.of(settlement.status) += 1;
-    work.callers.settled(found.caller, settlement.status);
-    let facts = &mut state.pending[usize::from(found.partition)];
-    facts.messages = facts.messages.saturating_sub(1);
-    facts.bytes = facts.bytes.saturating_sub(found.footprint_bytes);
     Ok(kept_bytes)
+}
+
+/// When a scheduled message would have been given up, as it is stored of a settled one.
+fn scheduled_give_up_at(work: &Work<'_>, row: i64) -> Outcome<Option<i64>> {
+    let sql = format!(
+        "SELECT {} FROM scheduled WHERE row = ?1",
+        records::SCHEDULED
+    );
+    let mut statement = work.connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([row])?;
+    let gone = || Failure::Damaged(format!("scheduled message {row} has gone"));
+    let mut names = Names::new(work.connection)?;
+    let record = scheduled_record(
+        rows.next()?.ok_or_else(gone)?,
+        &mut names,
+        work.state.clock_offset_ms,
+    )?;
+    Ok(record.give_up_at.map(stored_time))
+}
+
+/// Everything that a settlement means beside its row, which is there already: the one place for
+/// whatever else is to be kept with it.
+fn applied(work: &mut Work<'_>, settlement: &Settlement, found: &Found) -> Outcome<()> {
+    let status = settlement.status;
+    *work.state.of(status) += 1;
+    work.callers.moved(found.caller, Status::Pending, status);
+    if let Some(label) = found.label {
+        work.groups.moved(label, Status::Pending, status);
+    }
+    match found.place {
+        Place::Turn {
+            partition,
+            is_moved,
+            ..
+        } => {
+            work.recent.settled(partition);
+            (work.state).left_turn(partition, is_moved, found.footprint_bytes);
+            drop_note(work, settlement.id.row())?;
+        }
+        Place::Scheduled => {
+            work.state.left_schedule(found.footprint_bytes);
+            work.callers.scheduled(found.caller, -1);
+        }
+    }
+    Ok(())
 }
 
 fn reason_bytes(reason: &Reason) -> u64 {
@@ -218,23 +226,33 @@ fn reason_bytes(reason: &Reason) -> u64 {
     (reason.code.as_str().len() + text + reason.detail.len()) as u64
 }
 
-/// Keeps doubts about messages that are pending.
-pub(super) fn note(work: &mut Work<'_>, noted: &[Note]) -> Outcome<()> {
-    let connection = work.connection;
-    for note in noted {
-        if !is_pending(work, note.id)? {
-            continue;
-        }
-        let row = row_number(note.id.row());
-        let known = "SELECT count(*) FROM notes WHERE row = ?1";
-        let known: u64 = connection
-            .prepare_cached(known)?
-            .query_row([row], |row| row.get::<_, i64>(0))?
-            .cast_unsigned();
-        connection
-            .prepare_cached(NOTE)?
-            .execute(params![row, note.attempts])?;
-        work.state.notes += 1 - known.min(1);
+fn drop_note(work: &mut Work<'_>, row: RowId) -> Outcome<()> {
+    if work.state.notes > 0 {
+        let mut statement = work.connection.prepare_cached(DROP_NOTE)?;
+        let dropped = statement.execute([row_number(row)])?;
+        work.state.notes = work.state.notes.saturating_sub(dropped as u64);
     }
+    Ok(())
+}
+
+/// Keeps doubts about messages that are pending and have a turn.
+pub(super) fn note(work: &mut Work<'_>, noted: &[Note]) -> Outcome<()> {
+    for note in noted {
+        if find::has_turn(work, note.id)? {
+            keep_note(work, note.id.row(), note.attempts)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a doubt about a message that is pending and has a turn.
+pub(super) fn keep_note(work: &mut Work<'_>, row: RowId, attempts: u32) -> Outcome<()> {
+    let row = row_number(row);
+    let known = "SELECT count(*) FROM notes WHERE row = ?1";
+    let known: u64 = (work.connection.prepare_cached(known)?)
+        .query_row([row], |row| row.get::<_, i64>(0))?
+        .cast_unsigned();
+    (work.connection.prepare_cached(NOTE)?).execute(params![row, attempts])?;
+    work.state.notes += 1 - known.min(1);
     Ok(())
 }

@@ -104,7 +104,7 @@ impl SqliteStore {
     fn forget(&mut self, limits: &Limits) -> Result<bool, StoreError> {
         let mut more = false;
         self.change(|work| {
-            more = evict::some(work.connection, work.state, limits, EVICTED)?;
+            more = evict::some(work, limits, EVICTED)?;
             Ok(())
         })?;
         if !more {

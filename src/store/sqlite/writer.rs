@@ -1,4 +1,4 @@
-//! The writer: a batch is a transaction.
+//! The writer: everything that changes the store goes through it, in transactions.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,20 +10,17 @@ use super::callers::Callers;
 use super::checkpoint::Checkpoints;
 use super::connection::{self, used_bytes};
 use super::error::Outcome;
-use super::evict::{self, Due, Limits};
+use super::evict::Due;
+use super::find::Recent;
+use super::groups::Groups;
+use super::keep::content_bytes;
 use super::lock::Lock;
 use super::place::Places;
 use super::reserve::Reserve;
-use super::settle::{self, Recent};
-use super::state::{State, row_number};
-use super::{keys, messages, transaction};
+use super::state::State;
+use super::{replay, schedule, transaction};
 use crate::domain::{Message, MessageId, Turn, WallTime};
-use crate::store::{
-    Accepted, Batch, DueMessages, Record, Replayable, StoreError, Upkeep, WriteStore,
-};
-
-/// Messages that one commit forgets for those that it accepts, at most.
-const FORGOTTEN: usize = 1024;
+use crate::store::{Batch, DueMessages, Record, Replayable, StoreError, Upkeep, WriteStore};
 
 /// The one writer of a store.
 pub struct SqliteStore {
@@ -37,6 +34,7 @@ pub struct SqliteStore {
     pub(super) due: Due,
     pub(super) recent: Recent,
     callers: Callers,
+    groups: Groups,
     /// Commits since upkeep last looked.
     pub(super) commits: u32,
     /// Why it cannot be used any more.
@@ -50,6 +48,7 @@ pub(super) struct Work<'a> {
     pub(super) state: &'a mut State,
     pub(super) recent: &'a mut Recent,
     pub(super) callers: &'a mut Callers,
+    pub(super) groups: &'a mut Groups,
 }
 
 /// What a writer is made of.
@@ -68,6 +67,7 @@ pub(super) struct Parts {
 impl SqliteStore {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            recent: Recent::after(parts.state.last_row),
             connection: parts.connection,
             state: parts.state,
             options: parts.options,
@@ -76,8 +76,8 @@ impl SqliteStore {
             checkpoints: parts.checkpoints,
             reserve: parts.reserve,
             due: Due::new(parts.now),
-            recent: Recent::default(),
             callers: Callers::default(),
+            groups: Groups::default(),
             commits: 0,
             failed: None,
             _lock: parts.lock,
@@ -97,11 +97,14 @@ impl SqliteStore {
                 state: &mut state,
                 recent: &mut self.recent,
                 callers: &mut self.callers,
+                groups: &mut self.groups,
             })?;
             self.callers.save(&self.connection)?;
+            self.groups.save(&self.connection)?;
             state.save(&self.connection)
         });
         self.callers.ended(done.is_ok());
+        self.groups.ended(done.is_ok());
         match done {
             Ok(()) => {
                 self.state = state;
@@ -109,6 +112,19 @@ impl SqliteStore {
             }
             Err(failure) => Err(self.fail(failure.into())),
         }
+    }
+
+    /// Asks for something that only the writer knows for sure. What cannot be read is the end.
+    fn ask<T>(&mut self, ask: impl FnOnce(&mut Work<'_>) -> Outcome<T>) -> Result<T, StoreError> {
+        self.usable()?;
+        let answer = ask(&mut Work {
+            connection: &self.connection,
+            state: &mut self.state,
+            recent: &mut self.recent,
+            callers: &mut self.callers,
+            groups: &mut self.groups,
+        });
+        answer.map_err(|failure| self.fail(failure.into()))
     }
 
     /// Remembers an error after which nothing goes on.
@@ -146,68 +162,6 @@ impl SqliteStore {
         self.due.squeezed = pages > room / 8 * 7;
         Ok(pages)
     }
-
-    fn keep(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let limits = Limits::new(&self.options, &self.due);
-        // At twice the pace at which it grows, the history gets back to its size. When it makes way
-        // for messages, as many bytes as they bring.
-        let mut forgotten = 2 * batch.settled.len();
-        if self.due.squeezed {
-            let records = content_bytes(batch.accepted) / settle::RECORD_BYTES;
-            forgotten += usize::try_from(records).map_or(FORGOTTEN, |some| some.min(FORGOTTEN));
-        }
-        self.change(|work| {
-            let mut insert = work.connection.prepare_cached(messages::INSERT)?;
-            for accepted in batch.accepted {
-                if is_new(work, accepted)? {
-                    let caller = &accepted.message.draft.caller;
-                    let caller = work.callers.accepted(work.connection, caller)?;
-                    messages::insert(&mut insert, accepted, caller)?;
-                    if let Some(used) = &accepted.key {
-                        keys::keep(work.connection, &accepted.message, caller, used)?;
-                    }
-                    count(work.state, accepted);
-                }
-            }
-            settle::settle(work, batch.settled)?;
-            settle::note(work, batch.noted)?;
-            work.state.handed_to = work
-                .state
-                .handed_to
-                .max(batch.handed_to.map(crate::domain::Turn::row));
-            // At twice the pace at which it grows, the history gets back to its size.
-            if limits.want(work.state) {
-                evict::some(work.connection, work.state, &limits, forgotten)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Bytes that messages take on disk, roughly and rather too many.
-fn content_bytes(accepted: &[Accepted]) -> u64 {
-    let bytes = accepted.iter().map(|one| one.message.footprint_bytes());
-    bytes.sum::<usize>() as u64
-}
-
-/// Whatever comes behind the last one is new, which is every message but those of a batch that is
-/// given a second time.
-fn is_new(work: &mut Work<'_>, accepted: &Accepted) -> Outcome<bool> {
-    let id = accepted.message.id;
-    if work.state.last_row.is_none_or(|last| id.row() > last) {
-        work.recent.push(id.row(), accepted.partition);
-        return Ok(true);
-    }
-    let settled = "SELECT 1 FROM settled WHERE row = ?1";
-    let settled = (work.connection.prepare_cached(settled)?).exists([row_number(id.row())])?;
-    Ok(!settled && !settle::is_pending(work, id)?)
-}
-
-fn count(state: &mut State, accepted: &Accepted) {
-    state.last_row = state.last_row.max(Some(accepted.message.id.row()));
-    let facts = &mut state.pending[usize::from(accepted.partition)];
-    facts.messages += 1;
-    facts.bytes += accepted.message.footprint_bytes() as u64;
 }
 
 impl WriteStore for SqliteStore {
@@ -217,7 +171,10 @@ impl WriteStore for SqliteStore {
             return Ok(());
         }
         let partitions = self.options.partitions;
-        if batch.accepted.iter().any(|one| one.partition >= partitions) {
+        let accepted = batch.accepted.iter().map(|one| one.partition);
+        let due = batch.due.iter().map(|one| one.partition);
+        let replayed = batch.replayed.iter().map(|one| one.partition);
+        if (accepted.chain(due).chain(replayed)).any(|partition| partition >= partitions) {
             let error = format!("a message was given a partition beyond {partitions}");
             return Err(self.fail(StoreError::Fatal(error)));
         }
@@ -237,25 +194,33 @@ impl WriteStore for SqliteStore {
         }
     }
 
-    fn due(&mut self, _: WallTime, _: usize, _: usize) -> Result<DueMessages, StoreError> {
-        Ok(DueMessages::default())
+    fn due(
+        &mut self,
+        now: WallTime,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<DueMessages, StoreError> {
+        self.ask(|work| {
+            schedule::messages(work.connection, work.state, now, messages_max, bytes_max)
+        })
     }
 
-    fn scheduled(&mut self, _: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
-        Ok(None)
+    fn scheduled(&mut self, id: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
+        let found = self.ask(|work| schedule::scheduled(work.connection, id))?;
+        Ok(found.map(Arc::new))
     }
 
     fn overdue(
         &mut self,
-        _: WallTime,
-        _: Option<(WallTime, Turn)>,
-        _: usize,
+        now: WallTime,
+        after: Option<(WallTime, Turn)>,
+        max: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        Ok(Vec::new())
+        self.ask(|work| schedule::overdue(work.connection, work.state, now, after, max))
     }
 
-    fn replayable(&mut self, _: MessageId) -> Result<Replayable, StoreError> {
-        Ok(Replayable::No)
+    fn replayable(&mut self, id: MessageId) -> Result<Replayable, StoreError> {
+        self.ask(|work| replay::replayable(work, id))
     }
 
     fn upkeep(&mut self, now: WallTime) -> Result<Upkeep, StoreError> {

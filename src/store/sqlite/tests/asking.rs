@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::list::{OLDEST, Source};
 use super::super::operate;
+use super::super::schedule::{BY_TIME, OVERDUE_AFTER, OVERDUE_AT};
+use super::super::sources::{Order, Source};
 use super::{Bench, options};
 use crate::domain::{Caller, RowId, Status};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
@@ -186,6 +187,14 @@ fn lists_read_keys_in_their_order_and_sort_nothing() {
             "SEARCH pending USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         (
+            Source::Moved,
+            "SEARCH pending USING INDEX pending_moved (row>? AND row<?)",
+        ),
+        (
+            Source::Scheduled,
+            "SEARCH scheduled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        (
             Source::Settled,
             "SEARCH settled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
@@ -194,10 +203,32 @@ fn lists_read_keys_in_their_order_and_sort_nothing() {
             "SEARCH settled USING INDEX settled_unconfirmed (status=? AND rowid>? AND rowid<?)",
         ),
     ] {
-        assert_eq!(plan(&bench, &source.sql()), [wanted]);
+        for order in [Order::Oldest, Order::Newest] {
+            assert_eq!(plan(&bench, &source.sql(order)), [wanted]);
+        }
     }
-    let pending = "SEARCH pending USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
-    assert_eq!(plan(&bench, OLDEST), [pending]);
+}
+
+#[test]
+fn what_is_due_or_overdue_is_found_by_its_time_and_nothing_is_sorted() {
+    let bench = Bench::new(options(1));
+    let pending = |which: &str| format!("SELECT replays FROM pending WHERE {which}");
+    for (sql, wanted) in [
+        (
+            BY_TIME.to_owned(),
+            "SEARCH scheduled USING COVERING INDEX scheduled_due (moves=?)",
+        ),
+        (
+            pending(OVERDUE_AT),
+            "SEARCH pending USING INDEX pending_given_up (give_up_at=? AND <expr>>?)",
+        ),
+        (
+            pending(OVERDUE_AFTER),
+            "SEARCH pending USING INDEX pending_given_up (give_up_at>? AND give_up_at<?)",
+        ),
+    ] {
+        assert_eq!(plan(&bench, &sql), [wanted]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which pending messages count as possibly duplicated after an end of either kind.
 
 use super::{Bench, options};
-use crate::domain::RowId;
+use crate::domain::Turn;
 use crate::store::contract::samples::{accepted, accepting};
 use crate::store::{Batch, Note, WriteStore};
 
@@ -9,8 +9,8 @@ fn bench() -> Bench {
     Bench::new(options(1))
 }
 
-fn row(row: u64) -> RowId {
-    RowId::from_stored(row)
+fn turn(turn: u64) -> Turn {
+    Turn::from_stored(turn)
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn after_a_crash_what_may_have_been_handed_over_is_doubtful_for_ever() {
     let mut bench = bench();
     let all = accepted(10);
     let batch = Batch {
-        handed_to: Some(row(4)),
+        handed_to: Some(turn(4)),
         ..accepting(&all)
     };
     bench.store().commit(&batch).expect("commit");
@@ -36,7 +36,7 @@ fn after_a_crash_what_may_have_been_handed_over_is_doubtful_for_ever() {
     assert_eq!(flags(&bench), expected);
     // A clean end afterwards does not take the doubt away, and adds none.
     let batch = Batch {
-        handed_to: Some(row(7)),
+        handed_to: Some(turn(7)),
         ..Batch::default()
     };
     bench.store().commit(&batch).expect("commit");

@@ -7,6 +7,8 @@ mod damage;
 mod doubts;
 mod faults;
 mod keys;
+mod labels;
+mod later;
 mod migration;
 mod opening;
 mod operators;

@@ -1,5 +1,6 @@
 //! What operators ask, while a gateway has the store open.
 
+use super::super::schema::VERSION;
 use super::super::{OpenError, operate};
 use super::{Bench, options};
 use crate::domain::Status;
@@ -27,7 +28,7 @@ fn info_and_check_and_list_work_beside_a_running_gateway() {
     let mut bench = bench();
     let info = operate::info(bench.path()).expect("info");
     assert_eq!(info.facts, bench.reader().facts().expect("facts"));
-    assert_eq!((info.schema_version, info.closed), (2, false));
+    assert_eq!((info.schema_version, info.closed), (VERSION, false));
     assert_eq!(
         operate::check(bench.path()).expect("check"),
         Vec::<String>::new()

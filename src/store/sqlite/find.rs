@@ -1,0 +1,208 @@
+//! Where a pending message is.
+//!
+//! The key of a pending message has its partition and its turn, and whoever settles it knows neither.
+//! There is no index for it that every message would pay for: its turn is nearly always its row, and
+//! the writer remembers the partitions of the messages accepted last.
+
+use std::collections::VecDeque;
+
+use rusqlite::{OptionalExtension, Row, Statement};
+
+use super::error::Outcome;
+use super::state::{PARTITIONS_MAX, key, partition_of, row_number, turn_of};
+use super::writer::Work;
+use crate::domain::{MessageId, RowId, Turn};
+
+/// What [`pending`] runs first.
+pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
+    octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
+    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
+    length(payload) + ifnull(length(properties), 0), row FROM pending WHERE key = ?1";
+
+const FIND_MOVED: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
+    octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
+    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
+    length(payload) + ifnull(length(properties), 0), key FROM pending WHERE row = ?1";
+
+const FIND_SCHEDULED: &str = "SELECT random, caller, footprint_bytes, 0, label, NULL,
+    octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
+    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
+    length(payload) + ifnull(length(properties), 0) FROM scheduled WHERE row = ?1";
+
+/// The place of a pending message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Turn {
+        partition: u8,
+        turn: Turn,
+        /// The turn is not the row.
+        is_moved: bool,
+    },
+    Scheduled,
+}
+
+/// A pending message, as far as one must know it to settle it.
+pub(super) struct Found {
+    pub(super) place: Place,
+    /// The number of its caller.
+    pub(super) caller: i64,
+    /// The number of its label.
+    pub(super) label: Option<i64>,
+    pub(super) replays: u32,
+    /// As stored; see `times.rs`. Not known of scheduled ones.
+    pub(super) give_up_at: Option<i64>,
+    pub(super) footprint_bytes: u64,
+    /// Bytes of what is kept of it when it has ended.
+    pub(super) text_bytes: u64,
+    /// Bytes of its payload and properties.
+    pub(super) body_bytes: u64,
+}
+
+/// What the writer remembers of messages, and never relies on.
+#[derive(Default)]
+pub(super) struct Recent {
+    /// The partitions of the messages accepted last, so that most settlements find theirs at once.
+    /// For the others the partitions are tried in turn, the one of the last settlement first.
+    partitions: VecDeque<(RowId, u8)>,
+    last: u8,
+    /// Every row that was accepted is up to here.
+    accepted_to: Option<RowId>,
+}
+
+impl Recent {
+    const MESSAGES_MAX: usize = 1 << 16;
+
+    /// Nothing is known but that `last_row` was given.
+    pub(super) fn after(last_row: Option<RowId>) -> Self {
+        Self {
+            accepted_to: last_row,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a row is behind all that were accepted; from now on it is one of them.
+    pub(super) fn is_new(&mut self, row: RowId) -> bool {
+        let is_new = self.accepted_to.is_none_or(|last| row > last);
+        self.accepted_to = self.accepted_to.max(Some(row));
+        is_new
+    }
+
+    /// Takes note of a message that goes at once; its row is above all others.
+    pub(super) fn push(&mut self, row: RowId, partition: u8) {
+        if self.partitions.len() == Self::MESSAGES_MAX {
+            self.partitions.pop_front();
+        }
+        self.partitions.push_back((row, partition));
+    }
+
+    /// A message of this partition was settled.
+    pub(super) fn settled(&mut self, partition: u8) {
+        self.last = partition;
+    }
+
+    fn guess(&self, row: RowId) -> u8 {
+        match self.partitions.binary_search_by_key(&row, |(row, _)| *row) {
+            Ok(at) => self
+                .partitions
+                .get(at)
+                .map_or(self.last, |(_, partition)| *partition),
+            Err(_) => self.last,
+        }
+    }
+}
+
+/// The pending message of this id. `statement` is [`FIND`].
+pub(super) fn pending(
+    statement: &mut Statement<'_>,
+    work: &Work<'_>,
+    id: MessageId,
+) -> Outcome<Option<Found>> {
+    let guess = work.recent.guess(id.row());
+    if let Some(found) = at_its_row(statement, guess, id)? {
+        return Ok(found);
+    }
+    if work.state.moved > 0 {
+        let mut moved = work.connection.prepare_cached(FIND_MOVED)?;
+        let found = moved.query_row([row_number(id.row())], |row| {
+            let key = row.get(8)?;
+            let place = Place::Turn {
+                partition: partition_of(key),
+                turn: turn_of(key),
+                is_moved: true,
+            };
+            found(row, place)
+        });
+        if let Some((random, found)) = found.optional()? {
+            return Ok((random == id.random()).then_some(found));
+        }
+    }
+    let others = (0_u8..).zip(&work.state.pending[..PARTITIONS_MAX]);
+    let others = others.filter(|(partition, facts)| *partition != guess && facts.messages > 0);
+    for (partition, _) in others {
+        if let Some(found) = at_its_row(statement, partition, id)? {
+            return Ok(found);
+        }
+    }
+    if work.state.scheduled.messages > 0 {
+        return scheduled(work, id);
+    }
+    Ok(None)
+}
+
+/// The message of a partition whose turn is its row; `Some(None)` when only the rest of the id is
+/// another.
+fn at_its_row(
+    statement: &mut Statement<'_>,
+    partition: u8,
+    id: MessageId,
+) -> Outcome<Option<Option<Found>>> {
+    let turn = id.row().into();
+    let found = statement.query_row([key(partition, turn)], |row| {
+        let place = Place::Turn {
+            partition,
+            turn,
+            is_moved: false,
+        };
+        let is_moved = row.get::<_, Option<i64>>(8)?.is_some();
+        Ok((!is_moved).then_some(found(row, place)?))
+    });
+    let found = found.optional()?.flatten();
+    Ok(found.map(|(random, found)| (random == id.random()).then_some(found)))
+}
+
+/// The scheduled message of this id.
+pub(super) fn scheduled(work: &Work<'_>, id: MessageId) -> Outcome<Option<Found>> {
+    let mut statement = work.connection.prepare_cached(FIND_SCHEDULED)?;
+    let found = statement.query_row([row_number(id.row())], |row| found(row, Place::Scheduled));
+    let found = found.optional()?;
+    Ok(found.and_then(|(random, found)| (random == id.random()).then_some(found)))
+}
+
+/// The random rest of its id, and itself.
+fn found(row: &Row<'_>, place: Place) -> rusqlite::Result<(u64, Found)> {
+    let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
+    let found = Found {
+        place,
+        caller: row.get(1)?,
+        footprint_bytes: count(2)?,
+        replays: row.get(3)?,
+        label: row.get(4)?,
+        give_up_at: row.get(5)?,
+        text_bytes: count(6)?,
+        body_bytes: count(7)?,
+    };
+    Ok((count(0)?, found))
+}
+
+/// Whether a message is pending.
+pub(super) fn is_pending(work: &Work<'_>, id: MessageId) -> Outcome<bool> {
+    let mut statement = work.connection.prepare_cached(FIND)?;
+    Ok(pending(&mut statement, work, id)?.is_some())
+}
+
+/// Whether a message is pending and has a turn.
+pub(super) fn has_turn(work: &Work<'_>, id: MessageId) -> Outcome<bool> {
+    let mut statement = work.connection.prepare_cached(FIND)?;
+    let found = pending(&mut statement, work, id)?;
+    Ok(found.is_some_and(|found| found.place != Place::Scheduled))
+}

@@ -1,0 +1,217 @@
+//! Messages that wait for their time, and those whose time has run out.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::callers::Names;
+use super::error::{Failure, Outcome};
+use super::find;
+use super::lookup::with_doubt;
+use super::messages::{self, SELECT_SCHEDULED, is_moved};
+use super::records::{self, due};
+use super::state::{State, key, row_number, turn_number};
+use super::terms;
+use super::times::{stored_end, told_time};
+use super::writer::Work;
+use crate::domain::{Message, MessageId, Turn, WallTime};
+use crate::store::{BecomesDue, DueMessages, Record};
+
+/// Rows by their times, of those whose times move with the clock or of the others.
+pub(super) const BY_TIME: &str =
+    "SELECT row, due_at FROM scheduled WHERE moves = ?1 ORDER BY due_at, row";
+
+const WHEN: &str = "SELECT moves, due_at, accepted_at, terms FROM scheduled WHERE row = ?1";
+
+const GO: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
+    mandatory, replays, row, give_up_at, label, terms, exchange, routing_key, ordering_key,
+    message_id, properties, payload)
+    SELECT ?2, random, caller, checksum, footprint_bytes, accepted_at, mandatory, 0, ?3, ?4, label,
+    terms, exchange, routing_key, ordering_key, message_id, properties, payload
+    FROM scheduled WHERE row = ?1";
+
+const GONE: &str = "DELETE FROM scheduled WHERE row = ?1";
+
+/// Those of one time, from behind a turn.
+pub(super) const OVERDUE_AT: &str = "give_up_at = ?1 AND key & 0xfffffffffffffff > ?2
+    ORDER BY key & 0xfffffffffffffff LIMIT ?3";
+
+/// Those from behind one time up to another.
+pub(super) const OVERDUE_AFTER: &str = "give_up_at > ?1 AND give_up_at <= ?2
+    ORDER BY give_up_at, key & 0xfffffffffffffff LIMIT ?3";
+
+/// Gives turns to what of `due` is scheduled.
+pub(super) fn becomes_due(work: &mut Work<'_>, due: &[BecomesDue]) -> Outcome<()> {
+    for one in due {
+        let Some(found) = find::scheduled(work, one.id)? else {
+            continue;
+        };
+        let row = row_number(one.id.row());
+        let give_up_at = give_up_at(work, row)?;
+        let is_moved = is_moved(one.id.row(), one.turn);
+        (work.connection.prepare_cached(GO)?).execute(params![
+            row,
+            key(one.partition, one.turn),
+            is_moved.then_some(row),
+            give_up_at,
+        ])?;
+        work.connection.prepare_cached(GONE)?.execute([row])?;
+        work.state.left_schedule(found.footprint_bytes);
+        work.callers.scheduled(found.caller, -1);
+        (work.state).has_turn(one.partition, is_moved, found.footprint_bytes);
+        work.state.gave(one.turn.row());
+    }
+    Ok(())
+}
+
+/// When a scheduled message that is due is given up, as it is stored.
+fn give_up_at(work: &Work<'_>, row: i64) -> Outcome<Option<i64>> {
+    let offset_ms = work.state.clock_offset_ms;
+    let mut statement = work.connection.prepare_cached(WHEN)?;
+    statement
+        .query_row([row], |row| {
+            let due = due(row.get(0)?, row.get(1)?, offset_ms);
+            let from = due.at.max(told_time(row.get(2)?));
+            let terms = row.get_ref(3)?.as_blob_or_null().map(terms::decode)?;
+            Ok(terms.map(|terms| terms.give_up_after_ms.map(|ms| from.plus_ms(ms))))
+        })?
+        .map(|at| at.map(|at| stored_end(at, offset_ms)))
+        .map_err(|unreadable| {
+            Failure::Damaged(format!(
+                "the terms of scheduled message {row}: {unreadable}"
+            ))
+        })
+}
+
+/// See [`crate::store::WriteStore::due`]. The index has the times of all, so that only what is due is
+/// read whole.
+pub(super) fn messages(
+    connection: &Connection,
+    state: &State,
+    now: WallTime,
+    messages_max: usize,
+    bytes_max: usize,
+) -> Outcome<DueMessages> {
+    let mut found = DueMessages::default();
+    if state.scheduled.messages == 0 {
+        return Ok(found);
+    }
+    let mut statements = [
+        connection.prepare_cached(BY_TIME)?,
+        connection.prepare_cached(BY_TIME)?,
+    ];
+    let [fixed, moving] = &mut statements;
+    let mut scans = [
+        (false, fixed.query([false])?),
+        (true, moving.query([true])?),
+    ];
+    let mut heads = [None; 2];
+    for (head, (moves, rows)) in heads.iter_mut().zip(&mut scans) {
+        *head = next(rows, *moves, state)?;
+    }
+    let mut bytes = 0;
+    while let Some(which) = earlier(heads)
+        && let Some((at, row)) = heads[which]
+    {
+        let many = found.messages.len() >= messages_max || bytes >= bytes_max;
+        if at > now || (many && !found.messages.is_empty()) {
+            found.next = Some(at);
+            break;
+        }
+        let message = message(connection, row)?.ok_or_else(|| gone(row))?;
+        bytes += message.footprint_bytes();
+        if bytes > bytes_max && !found.messages.is_empty() {
+            found.next = Some(at);
+            break;
+        }
+        found.messages.push(Arc::new(message));
+        let (moves, rows) = &mut scans[which];
+        heads[which] = next(rows, *moves, state)?;
+    }
+    Ok(found)
+}
+
+type Head = Option<(WallTime, i64)>;
+
+fn next(rows: &mut rusqlite::Rows<'_>, moves: bool, state: &State) -> Outcome<Head> {
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let due = due(moves, row.get(1)?, state.clock_offset_ms);
+    Ok(Some((due.at, row.get(0)?)))
+}
+
+/// Which of two heads comes first.
+fn earlier(heads: [Head; 2]) -> Option<usize> {
+    match heads {
+        [None, None] => None,
+        [Some(_), None] => Some(0),
+        [None, Some(_)] => Some(1),
+        [Some(fixed), Some(moving)] => Some(usize::from(moving < fixed)),
+    }
+}
+
+fn gone(row: i64) -> Failure {
+    Failure::Damaged(format!("scheduled message {row} is in the index alone"))
+}
+
+/// See [`crate::store::WriteStore::scheduled`].
+pub(super) fn scheduled(connection: &Connection, id: MessageId) -> Outcome<Option<Message>> {
+    let found = message(connection, row_number(id.row()))?;
+    Ok(found.filter(|message| message.id == id))
+}
+
+fn message(connection: &Connection, row: i64) -> Outcome<Option<Message>> {
+    let sql = format!("{SELECT_SCHEDULED} row = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([row])?;
+    let mut names = Names::new(connection)?;
+    let found = rows.next()?;
+    found
+        .map(|row| messages::message(row, &mut names))
+        .transpose()
+}
+
+/// See [`crate::store::WriteStore::overdue`].
+pub(super) fn overdue(
+    connection: &Connection,
+    state: &State,
+    now: WallTime,
+    after: Option<(WallTime, Turn)>,
+    max: usize,
+) -> Outcome<Vec<Record>> {
+    let stored = |time| stored_end(time, state.clock_offset_ms);
+    let mut found = Vec::new();
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let from = match after {
+        Some((at, turn)) => {
+            let values = [stored(at), turn_number(turn), max];
+            read(connection, state, OVERDUE_AT, values, &mut found)?;
+            stored(at)
+        }
+        None => i64::MIN,
+    };
+    let left = max - i64::try_from(found.len()).unwrap_or(max);
+    if left > 0 {
+        let values = [from, stored(now), left];
+        read(connection, state, OVERDUE_AFTER, values, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn read(
+    connection: &Connection,
+    state: &State,
+    which: &str,
+    values: [i64; 3],
+    found: &mut Vec<Record>,
+) -> Outcome<()> {
+    let sql = format!("SELECT {} FROM pending WHERE {which}", records::PENDING);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(values)?;
+    let mut names = Names::new(connection)?;
+    while let Some(row) = rows.next()? {
+        found.push(with_doubt(connection, state, row, &mut names)?);
+    }
+    Ok(())
+}
