@@ -74,11 +74,9 @@ impl BacklogReader {
             let Some(asked) = desk.dispatch.lock().wants_reading() else {
                 continue;
             };
-            let read = {
-                let after = asked.after.map(Into::into);
+            let read =
                 self.store
-                    .pending(partition, after, asked.messages_max, asked.bytes_max)?
-            };
+                    .pending(partition, asked.after, asked.messages_max, asked.bytes_max)?;
             desk.dispatch.lock().refill(asked, read);
             desk.call.notify_one();
             some = true;

@@ -19,7 +19,7 @@ use super::Start;
 use super::keys::{Claimed, Keys};
 use super::lanes::Lanes;
 use crate::clock;
-use crate::domain::{IdMinter, Message, RowId};
+use crate::domain::{IdMinter, Message, Turn};
 use crate::store::{Accepted, Audience, Note, Settlement, StoreError, Upkeep, WriteStore};
 use admission::Reply;
 use batch::Batch;
@@ -315,8 +315,8 @@ impl Journal {
 
     /// After the commit: lanes get their messages, callers their answers, waiters their news.
     fn tell(&self, batch: &mut Batch, lanes: &Lanes) {
-        if let Some(row) = batch.handed_to {
-            lanes.open_to(row);
+        if let Some(turn) = batch.handed_to {
+            lanes.open_to(turn);
         }
         self.end_claims(batch);
         lanes.enqueue(&mut batch.accepted);
@@ -329,7 +329,8 @@ impl Journal {
 }
 
 impl Queue {
-    fn last_row(&self) -> RowId {
-        self.minter.last()
+    /// The last turn that was given, that of what waits here included.
+    fn last_turn(&self) -> Turn {
+        self.minter.last().into()
     }
 }

@@ -10,8 +10,8 @@ use super::dispatch::{Dispatch, Moment, Settings};
 use super::{BrokerHealth, Progress, Start};
 use crate::clock;
 use crate::domain::order::OrderKey;
-use crate::domain::{Message, Reason, ReasonCode, RowId};
-use crate::store::{Accepted, Note, PartitionFacts};
+use crate::domain::{Message, Reason, ReasonCode, Turn};
+use crate::store::{Accepted, Note, PartitionFacts, Pending, Record};
 
 /// Destinations that are tried at the same time. Each takes a connection while it is tried.
 pub(super) const QUARANTINE_LANES: usize = 8;
@@ -46,13 +46,13 @@ impl Lanes {
         let desk = |lane| {
             let mut dispatch = Dispatch::new(settings.clone(), down.clone());
             if durable {
-                dispatch.open_to(RowId::default());
+                dispatch.open_to(Turn::default());
             }
             let pending: Option<&PartitionFacts> = start.pending.get(lane);
             if let Some(last) = start.last_row
                 && pending.is_some_and(|pending| pending.messages > 0)
             {
-                dispatch.recover(last);
+                dispatch.recover(last.into());
             }
             LaneDesk {
                 dispatch: Mutex::new(dispatch),
@@ -79,12 +79,12 @@ impl Lanes {
         if accepted.is_empty() {
             return;
         }
-        let mut by_lane: Vec<Vec<Arc<Message>>> = vec![Vec::new(); self.desks.len()];
+        let mut by_lane: Vec<Vec<Pending>> = vec![Vec::new(); self.desks.len()];
         for Accepted {
             message, partition, ..
         } in accepted.drain(..)
         {
-            by_lane[usize::from(partition)].push(message);
+            by_lane[usize::from(partition)].push(first_life(message));
         }
         for (desk, messages) in self.desks.iter().zip(by_lane) {
             if !messages.is_empty() {
@@ -94,12 +94,12 @@ impl Lanes {
         }
     }
 
-    /// Everything up to `row` may be handed over from now on.
-    pub(super) fn open_to(&self, row: RowId) {
+    /// Everything up to `turn` may be handed over from now on.
+    pub(super) fn open_to(&self, turn: Turn) {
         for desk in &self.desks {
             let mut dispatch = desk.dispatch.lock();
             let waited = dispatch.waits_at_gate();
-            dispatch.open_to(row);
+            dispatch.open_to(turn);
             drop(dispatch);
             if waited {
                 desk.call.notify_one();
@@ -127,9 +127,16 @@ impl Lanes {
             .collect()
     }
 
-    pub(super) fn progress(&self, key: OrderKey<'_>, row: RowId) -> Progress {
+    /// How a message whose record says pending is getting on.
+    pub(super) fn progress(&self, record: &Record) -> Progress {
+        // One that is scheduled is in the store only.
+        let Some(standing) = record.standing else {
+            return Progress::default();
+        };
+        let key = order_key(record);
         let desk = &self.desks[key.lane(self.desks.len())];
-        desk.dispatch.lock().progress_of(key, row, moment())
+        let dispatch = desk.dispatch.lock();
+        dispatch.progress_of(key, record.id.row(), standing.turn, moment())
     }
 
     pub(super) fn health(&self) -> BrokerHealth {
@@ -162,6 +169,25 @@ impl Lanes {
         for desk in &self.desks {
             desk.dispatch.lock().halt();
         }
+    }
+}
+
+/// A message that was just accepted and goes at once.
+fn first_life(message: Arc<Message>) -> Pending {
+    Pending {
+        turn: message.id.row().into(),
+        message,
+        replays: 0,
+        duplicate_possible: false,
+        attempts: 0,
+    }
+}
+
+/// What the message of a record is kept in order by.
+fn order_key(record: &Record) -> OrderKey<'_> {
+    OrderKey {
+        exchange: &record.exchange,
+        key: (record.ordering_key.as_deref()).unwrap_or(&record.routing_key),
     }
 }
 

@@ -28,7 +28,6 @@ pub use journal::Budget;
 pub use quarantine::QuarantineFeed;
 
 use crate::broker::Probe;
-use crate::domain::order::OrderKey;
 use crate::domain::{Draft, Message, Reason, RowId, WallTime};
 use crate::store::{Audience, PartitionFacts, ReadStore, Record, StoreError, WriteStore};
 use journal::Journal;
@@ -214,17 +213,7 @@ impl Relay {
     /// How a message whose record says pending is getting on.
     #[must_use]
     pub fn progress(&self, record: &Record) -> Progress {
-        let key = record
-            .ordering_key
-            .as_deref()
-            .unwrap_or(&record.routing_key);
-        self.lanes.progress(
-            OrderKey {
-                exchange: &record.exchange,
-                key,
-            },
-            record.id.row(),
-        )
+        self.lanes.progress(record)
     }
 
     /// The state at this moment.

@@ -1,11 +1,11 @@
 //! What of a lane's messages is in memory, and what is only in the store.
 //!
 //! A lane's memory is bounded. Once it is used up the lane has *spilled*: everything newer stays in
-//! the store, and is read back in the order of its ids when there is room again, until the reading has
+//! the store, and is read back in the order of turns when there is room again, until the reading has
 //! caught up with the tip. A start after a crash is the same: then everything is only in the store.
 
-use super::{Dispatch, Fresh};
-use crate::domain::RowId;
+use super::Dispatch;
+use crate::domain::Turn;
 use crate::store::Pending;
 
 /// How much of one lane may be in memory.
@@ -23,14 +23,14 @@ pub(super) const READ_MESSAGES_MAX: usize = 4096;
 /// What to read from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// From behind this row.
-    pub after: Option<RowId>,
+    /// From behind this turn.
+    pub after: Option<Turn>,
     /// Messages at most.
     pub messages_max: usize,
     /// Bytes at most.
     pub bytes_max: usize,
-    /// The last row that was known to be only in the store when this was asked.
-    pub(super) tip: RowId,
+    /// The last turn that was known to be only in the store when this was asked.
+    pub(super) tip: Turn,
     /// It is about messages that were put back.
     pub(super) again: bool,
 }
@@ -39,32 +39,32 @@ pub struct Reading {
 pub(super) struct Backlog {
     messages: usize,
     bytes: usize,
-    /// The last row that was taken into memory.
-    loaded_to: Option<RowId>,
-    /// The last row that is only in the store; none when the lane has not spilled.
-    stored_to: Option<RowId>,
+    /// The last turn that was taken into memory.
+    loaded_to: Option<Turn>,
+    /// The last turn that is only in the store; none when the lane has not spilled.
+    stored_to: Option<Turn>,
     /// A reading is under way.
     reading: bool,
 }
 
 impl Backlog {
-    /// Takes the message's place in memory, or leaves it to the store. Rows that are there already
+    /// Takes the message's place in memory, or leaves it to the store. Turns that are there already
     /// (a reading may be ahead of its commit's news) are left alone.
-    fn admit(&mut self, row: RowId, bytes: usize, budget: MemoryBudget) -> bool {
-        if self.loaded_to >= Some(row) {
+    fn admit(&mut self, turn: Turn, bytes: usize, budget: MemoryBudget) -> bool {
+        if self.loaded_to >= Some(turn) {
             return false;
         }
         let full = self.messages >= budget.messages_max || self.bytes + bytes > budget.bytes_max;
         if self.stored_to.is_some() || (full && self.messages > 0) {
-            self.stored_to = Some(row);
+            self.stored_to = Some(turn);
             return false;
         }
-        self.load(row, bytes);
+        self.load(turn, bytes);
         true
     }
 
-    fn load(&mut self, row: RowId, bytes: usize) {
-        self.loaded_to = Some(row);
+    fn load(&mut self, turn: Turn, bytes: usize) {
+        self.loaded_to = Some(turn);
         self.messages += 1;
         self.bytes += bytes;
     }
@@ -92,32 +92,24 @@ impl Backlog {
     }
 
     /// Whether the message is only in the store.
-    pub(super) fn is_stored(&self, row: RowId) -> bool {
-        self.stored_to.is_some() && Some(row) > self.loaded_to
+    pub(super) fn is_stored(&self, turn: Turn) -> bool {
+        self.stored_to.is_some() && Some(turn) > self.loaded_to
     }
 }
 
 impl Dispatch {
     /// Everything of this lane up to `last` is only in the store; nothing was added yet.
-    pub fn recover(&mut self, last: RowId) {
+    pub fn recover(&mut self, last: Turn) {
         self.backlog.stored_to = Some(last);
     }
 
-    /// Adds messages, all newer than those before and committed.
-    pub fn enqueue(
-        &mut self,
-        messages: impl IntoIterator<Item = std::sync::Arc<crate::domain::Message>>,
-    ) {
+    /// Adds messages, committed, and with later turns than those before.
+    pub fn enqueue(&mut self, messages: impl IntoIterator<Item = Pending>) {
         let budget = self.settings.memory;
-        for message in messages {
-            if self
-                .backlog
-                .admit(message.id.row(), message.footprint_bytes(), budget)
-            {
-                self.fresh.push_back(Fresh {
-                    message,
-                    doubt: None,
-                });
+        for one in messages {
+            let bytes = one.message.footprint_bytes();
+            if self.backlog.admit(one.turn, bytes, budget) {
+                self.fresh.push(one);
             }
         }
     }
@@ -160,7 +152,7 @@ impl Dispatch {
         main || self.wants_back()
     }
 
-    /// The answer to `asked`: what is pending behind its row, in order.
+    /// The answer to `asked`: what is pending behind its turn, in order.
     pub fn refill(&mut self, asked: Reading, read: Vec<Pending>) {
         let backlog = &mut self.backlog;
         backlog.reading = false;
@@ -170,14 +162,10 @@ impl Dispatch {
         }
         let nothing = read.is_empty();
         for one in read {
-            backlog.load(one.message.id.row(), one.message.footprint_bytes());
-            let doubt = one.duplicate_possible.then_some(one.attempts);
-            self.fresh.push_back(Fresh {
-                message: one.message,
-                doubt,
-            });
+            backlog.load(one.turn, one.message.footprint_bytes());
+            self.fresh.push(one);
         }
-        // Nothing pending behind the row: whatever was stored up to the tip has ended since.
+        // Nothing pending behind the turn: whatever was stored up to the tip has ended since.
         let caught_up = backlog.stored_to <= backlog.loaded_to
             || (nothing && backlog.stored_to <= Some(asked.tip));
         if caught_up {

@@ -1,6 +1,6 @@
 //! What one lane sends next, and what becomes of it: the pure core of the relay.
 //!
-//! Messages come in the order of acceptance ([`Dispatch::enqueue`]), are pulled by a lane
+//! Messages come in the order of their turns ([`Dispatch::enqueue`]), are pulled by a lane
 //! ([`Dispatch::pull`]), and end ([`Dispatch::ended`]); nothing here knows a socket, a clock or a
 //! random source. What it guarantees:
 //!
@@ -16,6 +16,7 @@
 
 mod backlog;
 mod destinations;
+mod fresh;
 mod holds;
 mod outcomes;
 mod progress;
@@ -26,18 +27,19 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
 use crate::broker::Handover;
-use crate::domain::{Life, Message, Reason, RetrySchedule, RowId, WallTime};
-use crate::store::Note;
+use crate::domain::{Life, Message, Reason, RetrySchedule, RowId, Turn, WallTime};
+use crate::store::{Note, Pending};
 use backlog::Backlog;
 pub use backlog::{MemoryBudget, Reading};
 use destinations::{Destinations, Names};
+use fresh::Fresh;
 use holds::Holds;
 pub use outcomes::Ends;
 use put_back::PutBack;
@@ -127,21 +129,13 @@ impl Entry {
     }
 }
 
-/// A message that was never looked at.
-struct Fresh {
-    message: Arc<Message>,
-    /// Hand-overs before a restart that left a doubt.
-    doubt: Option<u32>,
-}
-
 /// See the module.
 pub struct Dispatch {
     settings: Settings,
-    /// Never looked at, in the order of acceptance, which is the order of their ids.
-    fresh: VecDeque<Fresh>,
+    fresh: Fresh,
     backlog: Backlog,
-    /// The last message that may be handed over, since the store knows that it may have been.
-    gate: Option<RowId>,
+    /// The last turn that may be handed over, since the store knows that it may have been.
+    gate: Option<Turn>,
     /// Looked at before, by place: all of them come before everything fresh.
     again: BTreeMap<u64, RowId>,
     entries: FxHashMap<RowId, Entry>,
@@ -176,7 +170,7 @@ impl Dispatch {
     pub fn new(settings: Settings, down: Reason) -> Self {
         Self {
             settings,
-            fresh: VecDeque::new(),
+            fresh: Fresh::default(),
             backlog: Backlog::default(),
             gate: None,
             again: BTreeMap::new(),
@@ -201,17 +195,17 @@ impl Dispatch {
         }
     }
 
-    /// Nothing newer than `row` is handed over until this is called again. Without a call, everything
-    /// may be.
-    pub fn open_to(&mut self, row: RowId) {
-        self.gate = self.gate.max(Some(row));
+    /// Nothing with a later turn than `turn` is handed over for the first time until this is called
+    /// again. Without a call, everything may be.
+    pub fn open_to(&mut self, turn: Turn) {
+        self.gate = self.gate.max(Some(turn));
     }
 
     /// Whether the next message waits for [`Dispatch::open_to`].
     #[must_use]
     pub fn waits_at_gate(&self) -> bool {
-        let shut = |fresh: &Fresh| self.gate.is_some_and(|gate| gate < fresh.message.id.row());
-        self.again.is_empty() && self.fresh.front().is_some_and(shut)
+        let shut = |fresh: &Pending| self.gate.is_some_and(|gate| gate < fresh.turn);
+        self.again.is_empty() && self.fresh.first().is_some_and(shut)
     }
 
     /// Hands nothing over any more.

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::{Dispatch, Link, Moment};
 use crate::domain::order::OrderKey;
-use crate::domain::{Reason, ReasonCode, RowId};
+use crate::domain::{Reason, ReasonCode, RowId, Turn};
 use crate::relay::Progress;
 
 impl Dispatch {
-    /// How the message is getting on. One that has left here is being settled at this moment.
+    /// How the message with this turn is getting on. One that has left here is being settled at this moment.
     #[must_use]
-    pub fn progress(&self, row: RowId, at: Moment) -> Progress {
+    pub fn progress(&self, row: RowId, turn: Turn, at: Moment) -> Progress {
         let Some(entry) = self.entries.get(&row) else {
-            return self.progress_of_fresh(row);
+            return self.progress_of_fresh(turn);
         };
         let own = entry.reason.as_deref().cloned();
         let pause = entry.due.map(|due| due.saturating_duration_since(at.now));
@@ -33,9 +33,9 @@ impl Dispatch {
 
     /// As [`Dispatch::progress`], for a message of this order key.
     #[must_use]
-    pub fn progress_of(&self, key: OrderKey<'_>, row: RowId, at: Moment) -> Progress {
-        let told = self.progress(row, at);
-        if told.settling && self.is_put_back(key, row) {
+    pub fn progress_of(&self, key: OrderKey<'_>, row: RowId, turn: Turn, at: Moment) -> Progress {
+        let told = self.progress(row, turn, at);
+        if told.settling && self.is_put_back(key, turn) {
             let waits = "the message waits in the store until earlier ones have gone";
             return Progress {
                 attempts: 0,
@@ -50,15 +50,12 @@ impl Dispatch {
         told
     }
 
-    fn progress_of_fresh(&self, row: RowId) -> Progress {
-        let place = self
-            .fresh
-            .binary_search_by_key(&row, |fresh| fresh.message.id.row());
-        let doubt = place.ok().and_then(|place| self.fresh[place].doubt);
-        let waits = place.is_ok() || self.backlog.is_stored(row);
+    fn progress_of_fresh(&self, turn: Turn) -> Progress {
+        let fresh = self.fresh.get(turn);
+        let waits = fresh.is_some() || self.backlog.is_stored(turn);
         Progress {
-            attempts: doubt.unwrap_or(u32::from(!waits)),
-            duplicate_possible: doubt.is_some(),
+            attempts: fresh.map_or(u32::from(!waits), |fresh| fresh.attempts),
+            duplicate_possible: fresh.is_some_and(|fresh| fresh.duplicate_possible),
             reason: self.trouble().filter(|_| waits),
             settling: !waits,
             ..Progress::default()

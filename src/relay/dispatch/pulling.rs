@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::holds::KeptBy;
-use super::{Dispatch, Entry, Fresh, Way};
+use super::{Dispatch, Entry, Way};
 use crate::broker::{Handover, Room};
 use crate::domain::{Event, Life, Message, RowId};
+use crate::store::Pending;
 
 /// Places looked at in one pull, so that a long row of held messages delays nobody.
 pub(super) const LOOKED_AT_MAX: usize = 4096;
@@ -63,21 +64,22 @@ impl Dispatch {
             self.again.remove(&place);
             return Some(row);
         }
-        if !fits(&self.fresh.front()?.message) || self.waits_at_gate() {
+        if !fits(&self.fresh.first()?.message) || self.waits_at_gate() {
             return None;
         }
-        let Fresh { message, doubt } = self.fresh.pop_front()?;
-        let row = message.id.row();
-        if self.put_back(&message) {
+        let pending = self.fresh.pop()?;
+        let row = pending.message.id.row();
+        if self.put_back(&pending) {
             // There is nobody in this row any more, and the next is looked at.
             return Some(row);
         }
-        self.enter(message, doubt);
+        self.enter(pending);
         Some(row)
     }
 
     /// The message is looked at for the first time and gets its place in the order.
-    pub(super) fn enter(&mut self, message: Arc<Message>, doubt: Option<u32>) -> u64 {
+    pub(super) fn enter(&mut self, pending: Pending) -> u64 {
+        let Pending { message, .. } = pending;
         let row = message.id.row();
         let place = self.next_place;
         self.next_place += 1;
@@ -86,8 +88,10 @@ impl Dispatch {
             names: self.destinations.enter(&message.draft),
             message,
             life: Life {
-                duplicate_possible: doubt.is_some(),
-                attempts: doubt.unwrap_or(0),
+                revision: 2 * pending.replays + 1,
+                replays: pending.replays,
+                attempts: pending.attempts,
+                duplicate_possible: pending.duplicate_possible,
                 ..Life::default()
             },
             place,

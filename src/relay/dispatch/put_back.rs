@@ -6,7 +6,7 @@
 //! once more from where the putting back began, beside the ordinary reading, and what was put back
 //! takes its place before everything newer.
 //!
-//! Exactly those messages are only in the store whose order key is noted here and whose row is not
+//! Exactly those messages are only in the store whose order key is noted here and whose turn is not
 //! before the one noted for it. None of them was ever handed over by this process, so none can have
 //! been settled, and whatever else such a reading finds is left alone.
 
@@ -16,8 +16,8 @@ use super::Dispatch;
 use super::backlog::{READ_MESSAGES_MAX, Reading};
 use super::destinations::{Name, Names};
 use crate::broker::Room;
+use crate::domain::Turn;
 use crate::domain::order::OrderKey;
-use crate::domain::{Message, RowId};
 use crate::store::Pending;
 
 /// In sixteenths of a lane's memory: so much may be taken by those who wait before others are put
@@ -35,21 +35,21 @@ const KEYS_MAX: usize = 20_000;
 /// A reading of what was put back.
 #[derive(Debug)]
 struct Pass {
-    /// The last row that was read.
-    to: RowId,
-    /// Keys that stay put back, from these rows on.
-    still: FxHashMap<Name, RowId>,
+    /// The last turn that was read.
+    to: Turn,
+    /// Keys that stay put back, from these turns on.
+    still: FxHashMap<Name, Turn>,
 }
 
 /// What was put back.
 #[derive(Debug, Default)]
 pub(super) struct PutBack {
-    /// By order key: the first row that is only in the store.
-    keys: FxHashMap<Name, RowId>,
+    /// By order key: the first turn that is only in the store.
+    keys: FxHashMap<Name, Turn>,
     /// Where they wait to go: what else goes there is put back as well.
     destinations: FxHashSet<Name>,
-    /// The last row that was put back.
-    last: Option<RowId>,
+    /// The last turn that was put back.
+    last: Option<Turn>,
     /// Somebody has gone on, and so may they.
     stirred: bool,
     pass: Option<Pass>,
@@ -76,19 +76,19 @@ impl PutBack {
     }
 
     /// Whether a message of this key is only in the store, as long as it was not read back.
-    fn has(&self, key: Name, row: RowId) -> bool {
-        let from = |keys: &FxHashMap<Name, RowId>| keys.get(&key).is_some_and(|from| *from <= row);
+    fn has(&self, key: Name, turn: Turn) -> bool {
+        let from = |keys: &FxHashMap<Name, Turn>| keys.get(&key).is_some_and(|from| *from <= turn);
         match &self.pass {
-            Some(pass) => from(&pass.still) || (row > pass.to && from(&self.keys)),
+            Some(pass) => from(&pass.still) || (turn > pass.to && from(&self.keys)),
             None => from(&self.keys),
         }
     }
 
-    fn note(&mut self, key: Name, row: RowId) {
+    fn note(&mut self, key: Name, turn: Turn) {
         if !self.has_key(key) {
-            self.keys.insert(key, row);
+            self.keys.insert(key, turn);
         }
-        self.last = Some(row);
+        self.last = Some(turn);
     }
 }
 
@@ -118,7 +118,8 @@ impl Dispatch {
 
     /// Leaves a message that was not looked at yet to the store, if it must or would better wait
     /// there.
-    pub(super) fn put_back(&mut self, message: &Message) -> bool {
+    pub(super) fn put_back(&mut self, one: &Pending) -> bool {
+        let message = &one.message;
         let crowded = self.crowded(PUT_BACK_FROM);
         if self.put_back.keys.is_empty() && !crowded {
             return false;
@@ -136,15 +137,15 @@ impl Dispatch {
         if silent {
             put_back.destinations.insert(names.destination);
         }
-        put_back.note(names.key, message.id.row());
+        put_back.note(names.key, one.turn);
         self.backlog.forget(message.footprint_bytes());
         true
     }
 
     /// Whether a message of this key was put back and not read again.
-    pub(super) fn is_put_back(&self, key: OrderKey<'_>, row: RowId) -> bool {
+    pub(super) fn is_put_back(&self, key: OrderKey<'_>, turn: Turn) -> bool {
         let name = self.destinations.name(key.exchange, key.key);
-        self.put_back.last >= Some(row) && self.put_back.has(name, row)
+        self.put_back.last >= Some(turn) && self.put_back.has(name, turn)
     }
 
     /// Whether it is worth to read what was put back.
@@ -181,12 +182,12 @@ impl Dispatch {
             .retain(|name| destinations.is_quarantined(*name));
         let silent = |key: &Name| destinations.is_quarantined(*key);
         let first = put_back.keys.iter().filter(|(key, _)| !silent(key));
-        let Some(first) = first.map(|(_, row)| *row).min() else {
+        let Some(first) = first.map(|(_, turn)| *turn).min() else {
             return false;
         };
         let still = put_back.keys.extract_if(|key, _| silent(key)).collect();
         put_back.pass = Some(Pass {
-            to: RowId::from_stored(first.get() - 1),
+            to: Turn::from_stored(first.get() - 1),
             still,
         });
         true
@@ -197,28 +198,28 @@ impl Dispatch {
         let last = self.put_back.last;
         // What was put back since the question may have been committed since the reading.
         let over = match read.last() {
-            Some(one) => Some(one.message.id.row()) >= last,
+            Some(one) => Some(one.turn) >= last,
             None => last <= Some(asked.tip),
         };
         for one in read {
-            let row = one.message.id.row();
-            if Some(row) > last {
+            let turn = one.turn;
+            if Some(turn) > last {
                 break;
             }
             if self
                 .put_back
                 .pass
                 .as_ref()
-                .is_none_or(|pass| row <= pass.to)
+                .is_none_or(|pass| turn <= pass.to)
             {
                 continue;
             }
             let names = self.destinations.names(&one.message.draft);
             let noted = self.put_back.keys.get(&names.key);
-            let is_it = noted.is_some_and(|from| *from <= row);
+            let is_it = noted.is_some_and(|from| *from <= turn);
             let full = self.crowded(READ_BACK_TO) || self.backlog.is_full(self.settings.memory);
             if is_it && full {
-                self.end_pass(Some(row));
+                self.end_pass(Some(turn));
                 return;
             }
             let waits = self.destinations.is_quarantined(names.destination);
@@ -226,18 +227,18 @@ impl Dispatch {
             let Some(pass) = put_back.pass.as_mut() else {
                 return;
             };
-            pass.to = row;
+            pass.to = turn;
             if !is_it || pass.still.contains_key(&names.key) {
                 continue;
             }
             if waits {
                 put_back.destinations.insert(names.destination);
-                pass.still.insert(names.key, row);
+                pass.still.insert(names.key, turn);
                 continue;
             }
             self.backlog.take_back(one.message.footprint_bytes());
-            let doubt = one.duplicate_possible.then_some(one.attempts);
-            let place = self.enter(one.message, doubt);
+            let row = one.message.id.row();
+            let place = self.enter(one);
             self.again.insert(place, row);
         }
         if over {
@@ -246,7 +247,7 @@ impl Dispatch {
     }
 
     /// Everything was read up to `before`, or all of it.
-    fn end_pass(&mut self, before: Option<RowId>) {
+    fn end_pass(&mut self, before: Option<Turn>) {
         let put_back = &mut self.put_back;
         let Some(pass) = put_back.pass.take() else {
             return;

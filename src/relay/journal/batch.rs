@@ -1,7 +1,7 @@
 //! What one commit writes.
 
 use super::{Queue, Reply};
-use crate::domain::{Caller, RowId};
+use crate::domain::{Caller, Turn};
 use crate::relay::AcceptError;
 use crate::store::{self, Accepted, Note, Settlement, StoreError, WriteStore};
 
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     pub(super) settled: Vec<Settlement>,
     noted: Vec<Note>,
     /// From this commit on the store knows that everything up to here may have been handed over.
-    pub(super) handed_to: Option<RowId>,
+    pub(super) handed_to: Option<Turn>,
     /// The store had no room for what is new.
     pub(super) was_refused: bool,
     /// The keys of what was refused.
@@ -46,7 +46,7 @@ impl Batch {
         self.settled
             .extend(queue.settled.drain(..).map(|(settlement, _)| settlement));
         self.noted = std::mem::take(&mut queue.noted);
-        self.handed_to = gate.then(|| queue.last_row());
+        self.handed_to = gate.then(|| queue.last_turn());
         queue.gate_wanted = false;
         queue.settled_since = None;
         queue.urgent = false;
@@ -73,7 +73,7 @@ impl Batch {
             accepted: &self.accepted,
             settled: &self.settled,
             noted: &self.noted,
-            handed_to: self.handed_to.map(Into::into),
+            handed_to: self.handed_to,
             ..store::Batch::default()
         }
     }

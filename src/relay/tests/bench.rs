@@ -12,12 +12,15 @@ use tokio::sync::Semaphore;
 use crate::broker::{Feed, LaneEvent, Outcome, Room};
 use crate::clock;
 use crate::domain::{
-    Draft, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, WallTime,
+    Caller, Draft, Message, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, Turn,
+    WallTime,
 };
 use crate::relay::dispatch::MemoryBudget;
 use crate::relay::{Budget, LaneFeed, Relay, Settings, Start, dispatch};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{Audience, Batch, Settlement, StoreError, Upkeep, WriteStore};
+use crate::store::{
+    Audience, Batch, DueMessages, Record, Replayable, Settlement, StoreError, Upkeep, WriteStore,
+};
 
 /// So long a test waits for what must happen before it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +43,7 @@ struct Control {
     failures: Mutex<VecDeque<Option<StoreError>>>,
     notes: Mutex<Vec<Note>>,
     /// What each commit that succeeded said may have been handed over.
-    gates: Mutex<Vec<Option<RowId>>>,
+    gates: Mutex<Vec<Option<Turn>>>,
 }
 
 /// The store.
@@ -81,6 +84,32 @@ impl WriteStore for Held {
         result
     }
 
+    fn due(
+        &mut self,
+        now: WallTime,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<DueMessages, StoreError> {
+        self.kept.due(now, messages_max, bytes_max)
+    }
+
+    fn scheduled(&mut self, id: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
+        self.kept.scheduled(id)
+    }
+
+    fn overdue(
+        &mut self,
+        now: WallTime,
+        after: Option<(WallTime, Turn)>,
+        max: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.kept.overdue(now, after, max)
+    }
+
+    fn replayable(&mut self, id: MessageId) -> Result<Replayable, StoreError> {
+        self.kept.replayable(id)
+    }
+
     fn upkeep(&mut self, _now: WallTime) -> Result<Upkeep, StoreError> {
         Ok(Upkeep::default())
     }
@@ -105,6 +134,8 @@ impl Audience for Listener {
         let told = settled.iter().map(|one| Note::Told(one.id.row()));
         self.0.notes.lock().extend(told);
     }
+
+    fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
 }
 
 /// An audience that waits for nothing.
@@ -116,6 +147,8 @@ impl Audience for Nobody {
     }
 
     fn settled(&self, _: &[Settlement]) {}
+
+    fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
 }
 
 /// The relay, its writer and its lanes.
@@ -157,7 +190,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
 /// A message to the default exchange.
 pub(super) fn draft(key: &str) -> Draft {
     Draft {
-        caller: crate::domain::Caller::default(),
+        caller: Caller::default(),
         exchange: "".into(),
         routing_key: key.into(),
         mandatory: true,
@@ -236,7 +269,7 @@ impl Bench {
     }
 
     /// What each commit said may have been handed over.
-    pub(super) fn gates(&self) -> Vec<Option<RowId>> {
+    pub(super) fn gates(&self) -> Vec<Option<Turn>> {
         self.control.gates.lock().clone()
     }
 

@@ -17,7 +17,7 @@ async fn what_was_accepted_while_no_lane_was_up_waits_until_the_store_knows_of_t
     assert_eq!(bench.pull(), []);
     bench.let_go();
     bench.until(|bench| bench.gates().len() >= 2).await;
-    assert_eq!(bench.gates()[1], Some(row));
+    assert_eq!(bench.gates()[1], Some(row.into()));
     let mut pulled = bench.pull();
     while pulled.is_empty() {
         tokio::task::yield_now().await;
@@ -30,7 +30,7 @@ async fn what_was_accepted_while_no_lane_was_up_waits_until_the_store_knows_of_t
 async fn while_a_lane_is_up_the_news_rides_along_with_each_commit() {
     let mut bench = Bench::new(AMPLE, true);
     let row = bench.accept("a").await;
-    assert_eq!(bench.gates(), [Some(row)]);
+    assert_eq!(bench.gates(), [Some(row.into())]);
     assert_eq!(bench.pull(), [row]);
 }
 

@@ -119,6 +119,7 @@ impl Room4 {
             message: Arc::new(message),
             partition,
             key: None,
+            due: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::cases;
+use super::model::pending;
 use crate::broker::{Outcome, Room};
 use crate::clock;
 use crate::domain::{
@@ -101,7 +102,7 @@ impl Spill {
 
     fn news(&mut self) {
         let late = std::mem::take(&mut self.late);
-        self.dispatch.enqueue(late);
+        self.dispatch.enqueue(late.iter().map(pending));
     }
 
     fn pull(&mut self, messages: usize) -> usize {
@@ -146,12 +147,8 @@ impl Spill {
         let behind = self
             .stored
             .iter()
-            .filter(|message| Some(message.id.row()) > asked.after);
-        let read = behind.take(asked.messages_max).map(|message| Pending {
-            message: Arc::clone(message),
-            duplicate_possible: false,
-            attempts: 0,
-        });
+            .filter(|message| Some(message.id.row().into()) > asked.after);
+        let read = behind.take(asked.messages_max).map(pending);
         self.reading = Some((asked, read.collect()));
         true
     }
@@ -180,7 +177,7 @@ proptest! {
             spill.accept();
         }
         if let Some(last) = spill.stored.last() {
-            spill.dispatch.recover(last.id.row());
+            spill.dispatch.recover(last.id.row().into());
         }
         let mut accepted = recovered;
         for deed in deeds {

@@ -19,7 +19,7 @@ use crate::domain::{
     WallTime,
 };
 use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Settings};
-use crate::store::Settlement;
+use crate::store::{Pending, Settlement};
 
 /// The pause after each nack, as the schedule of these tests has it; the third nack is the last.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(150)];
@@ -116,6 +116,17 @@ pub(super) struct World {
     expected: Vec<Expected>,
 }
 
+/// A message in its first life, whose turn is its row.
+pub(super) fn pending(message: &Arc<Message>) -> Pending {
+    Pending {
+        message: Arc::clone(message),
+        turn: message.id.row().into(),
+        replays: 0,
+        duplicate_possible: false,
+        attempts: 0,
+    }
+}
+
 pub(super) fn reason(code: ReasonCode) -> Reason {
     Reason::own(code, "as the test says")
 }
@@ -190,7 +201,7 @@ impl World {
             accepted_at: WallTime::default(),
             draft,
         });
-        self.dispatch.enqueue([Arc::clone(&message)]);
+        self.dispatch.enqueue([pending(&message)]);
         self.all.push(Seen {
             message,
             whereabouts: Whereabouts::Idle,

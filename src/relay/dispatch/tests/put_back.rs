@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::cases;
-use super::model::draft;
+use super::model::{draft, pending};
 use crate::broker::{Handover, LaneEvent, Outcome, Room};
 use crate::clock;
 use crate::domain::order::OrderKey;
@@ -86,7 +86,7 @@ impl Lane {
             });
             self.stored
                 .insert(message.id.row(), (Arc::clone(&message), false));
-            self.dispatch.enqueue([message]);
+            self.dispatch.enqueue([pending(&message)]);
         }
     }
 
@@ -195,15 +195,11 @@ impl Lane {
         if self.reading.is_none()
             && let Some(asked) = self.dispatch.wants_reading()
         {
-            let from = asked.after.map_or(0, |row| row.get() + 1);
+            let from = asked.after.map_or(0, |turn| turn.get() + 1);
             let behind = self.stored.range(RowId::from_stored(from)..);
             let read = behind
                 .take(asked.messages_max)
-                .map(|(_, (message, _))| Pending {
-                    message: Arc::clone(message),
-                    duplicate_possible: false,
-                    attempts: 0,
-                });
+                .map(|(_, (message, _))| pending(message));
             self.reading = Some((asked, read.collect()));
         }
     }

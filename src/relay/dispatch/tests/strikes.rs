@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::model::pending;
 use super::suspect;
 use crate::broker::Room;
 use crate::clock;
@@ -39,7 +40,7 @@ fn a_message_that_is_alone_whenever_the_broker_fails_is_given_up_after_some_trie
         },
     };
     let row = message.id.row();
-    dispatch.enqueue([Arc::new(message)]);
+    dispatch.enqueue([pending(&Arc::new(message))]);
     let at = Moment {
         now: clock::monotonic(),
         wall: WallTime::default(),

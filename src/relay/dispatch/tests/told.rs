@@ -8,7 +8,8 @@ use crate::relay::dispatch::tests::model::{PAUSES, World};
 
 fn progress(world: &World, index: usize) -> Progress {
     world.check();
-    world.dispatch.progress(world.row(index), world.moment())
+    let row = world.row(index);
+    (world.dispatch).progress(row, row.into(), world.moment())
 }
 
 fn code(world: &World, index: usize) -> Option<ReasonCode> {

@@ -24,7 +24,7 @@ impl World {
         let at = self.moment();
         let unsettled = |seen: &&Seen| seen.whereabouts != Whereabouts::Settled;
         for seen in self.all.iter().filter(unsettled) {
-            let told = self.dispatch.progress(seen.message.id.row(), at);
+            let told = self.dispatch.progress(row(seen), row(seen).into(), at);
             let pause = seen.due.map(|due| due.saturating_duration_since(self.now));
             let next = pause.map(|pause| {
                 at.wall
