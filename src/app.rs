@@ -92,11 +92,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         .journal
         .spawn_thread("journal", move || writer.run())
         .map_err(AppError::System)?;
-    let backlog = relay.backlog_reader(Arc::clone(&reader));
-    parts
-        .lanes
-        .spawn_thread("backlog reader", move || backlog.run())
-        .map_err(AppError::System)?;
+    start_readers(&relay, &mut parts)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
     let rates = start_sampler(&config, &reader, &mut parts);
@@ -176,6 +172,7 @@ impl Running {
         if pending > 0 {
             tracing::info!(
                 pending,
+                scheduled = relay.scheduled_messages(),
                 durable = relay.survives_restart(),
                 "messages are left pending"
             );
@@ -238,6 +235,16 @@ fn declare(
     let stop = parts.stop_lanes.watch();
     parts.lanes.spawn("topology", declaring.run(stop));
     (gate, status)
+}
+
+/// Starts what reads the store for the relay.
+fn start_readers(relay: &Relay, parts: &mut Running) -> Result<(), AppError> {
+    let (backlog, replays) = (relay.backlog_reader(), relay.bulk_replayer());
+    parts
+        .lanes
+        .spawn_thread("backlog reader", move || backlog.run())
+        .and_then(|()| (parts.lanes).spawn_thread("bulk replayer", move || replays.run()))
+        .map_err(AppError::System)
 }
 
 fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running) {

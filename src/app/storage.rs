@@ -11,8 +11,8 @@ use crate::notify::Waiters;
 use crate::relay::dispatch::{self, MemoryBudget};
 use crate::relay::{self, Budget, Relay, Start, Writer};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::sqlite::{self, OpenError, SqliteStore};
-use crate::store::{ReadStore, WriteStore};
+use crate::store::sqlite::{self, OpenError, Opened, SqliteStore};
+use crate::store::{PartitionFacts, ReadStore, WriteStore};
 
 /// Bytes of settled messages that a store in memory keeps at most, whatever is configured for files.
 const MEMORY_HISTORY_BYTES_MAX: usize = 256 << 20;
@@ -53,13 +53,11 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
             let opened = SqliteStore::open(path, &options(config), clock::wall())?;
             let start = Start {
                 last_row: opened.last_row,
+                scheduled: scheduled(&opened, path)?,
                 pending: opened.pending,
             };
-            let pending: u64 = start
-                .pending
-                .iter()
-                .map(|partition| partition.messages)
-                .sum();
+            let turns = start.pending.iter().map(|partition| partition.messages);
+            let pending = turns.sum::<u64>() + start.scheduled.messages;
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let path = path.display();
             tracing::info!(%path, pending, clean = opened.was_clean, "the store is open");
@@ -76,6 +74,17 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
                 waiters,
             ))
         }
+    }
+}
+
+/// What is pending and not due.
+fn scheduled(opened: &Opened, path: &Path) -> Result<PartitionFacts, OpenError> {
+    match opened.reader.facts() {
+        Ok(facts) => Ok(facts.scheduled),
+        Err(error) => Err(OpenError::Sqlite {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        }),
     }
 }
 
@@ -100,7 +109,8 @@ fn over(
             memory,
         },
     };
-    let (relay, writer) = Relay::new(&settings, store, start, waiters.clone());
+    let read = Arc::clone(&reader);
+    let (relay, writer) = Relay::new(&settings, store, read, start, waiters.clone());
     Storage {
         relay,
         writer,

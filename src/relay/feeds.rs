@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::dispatch::{Ends, Moment};
+use super::dispatch::{Ends, Moment, Settled};
 use super::journal::Journal;
 use super::lanes::{LaneDesk, Lanes};
 use crate::broker::{Feed, Handover, LaneEvent, Room};
-use crate::store::Settlement;
 use crate::{chance, clock};
 
 /// Feeds one ordinary lane.
@@ -17,7 +16,7 @@ pub struct LaneFeed {
     pub(super) lanes: Arc<Lanes>,
     pub(super) journal: Arc<Journal>,
     pub(super) lane: usize,
-    pub(super) settled: Vec<(Settlement, usize)>,
+    pub(super) settled: Vec<Settled>,
 }
 
 impl LaneFeed {
@@ -115,7 +114,7 @@ pub struct ProbationFeed {
     pub(super) journal: Arc<Journal>,
     /// The lane whose suspect is in flight, or whose was last.
     pub(super) lane: usize,
-    pub(super) settled: Vec<(Settlement, usize)>,
+    pub(super) settled: Vec<Settled>,
 }
 
 impl Feed for ProbationFeed {
@@ -173,7 +172,7 @@ impl Feed for ProbationFeed {
     }
 }
 
-pub(super) fn ends(now: Instant, settled: &mut Vec<(Settlement, usize)>) -> Ends<'_> {
+pub(super) fn ends(now: Instant, settled: &mut Vec<Settled>) -> Ends<'_> {
     Ends {
         at: Moment {
             now,

@@ -15,26 +15,32 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Start;
-use super::keys::{Claimed, Keys};
+use super::bulk_replays::Jobs;
+use super::dispatch::{Moment, Settled};
+use super::keys::Keys;
 use super::lanes::Lanes;
+use super::{AcceptError, Start};
 use crate::clock;
-use crate::domain::{IdMinter, Message, Turn};
-use crate::store::{Accepted, Audience, Note, Settlement, StoreError, Upkeep, WriteStore};
+use crate::domain::{IdMinter, Turn};
+use crate::store::{Accepted, Audience, Note, PartitionFacts, ReadStore, StoreError, WriteStore};
 use admission::Reply;
-use batch::Batch;
+use commands::Command;
+use going::{BulkChange, Going, How};
+use times::Look;
+use writing::Writing;
 
 pub(super) mod admission;
 mod batch;
+pub(super) mod commands;
+mod deciding;
+mod going;
+mod times;
+mod writing;
 
 /// Final statuses wait so long for new messages to ride along with.
 const SETTLED_WAIT_MAX: Duration = Duration::from_millis(20);
 /// So many final statuses do not wait.
 const SETTLED_WAITING_MAX: usize = 2000;
-/// A full store is not asked again before this.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
-/// The store is looked after so often.
-const UPKEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// How much may be pending at a time.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +58,20 @@ struct Queue {
     accepted: Vec<Accepted>,
     /// For all of `accepted`, in their order.
     replies: VecDeque<Reply>,
-    settled: Vec<(Settlement, usize)>,
+    settled: Vec<Settled>,
     /// When the first of `settled` came.
     settled_since: Option<Instant>,
     noted: Vec<Note>,
+    commands: VecDeque<Command>,
+    /// What has got its turn among `accepted`, in the order of turns.
+    going: VecDeque<Going>,
+    bulk: Option<BulkChange>,
     /// Some lane wants to hand over messages of which the store does not know that yet.
     gate_wanted: bool,
     pending_messages: usize,
     pending_bytes: usize,
+    /// Of the pending ones.
+    scheduled_messages: usize,
     /// `settled` is to be written at once.
     urgent: bool,
     room: StoreRoom,
@@ -99,12 +111,14 @@ pub(super) struct Journal {
     audience: Arc<dyn Audience>,
     /// Claims of messages that are queued end here, with their commit.
     pub(super) keys: Arc<Keys>,
+    pub(super) jobs: Arc<Jobs>,
 }
 
 /// What the writer does next.
 enum Work {
     Commit,
-    Upkeep,
+    /// To look for what is due, or to look after the store.
+    Look,
     End,
 }
 
@@ -116,13 +130,15 @@ impl Journal {
         durable: bool,
         audience: Arc<dyn Audience>,
     ) -> Self {
-        let pending = |count: fn(&crate::store::PartitionFacts) -> u64| {
-            usize::try_from(start.pending.iter().map(count).sum::<u64>()).unwrap_or(usize::MAX)
+        let pending = |count: fn(&PartitionFacts) -> u64| {
+            let turns = start.pending.iter().map(count).sum::<u64>();
+            whole(turns + count(&start.scheduled))
         };
         let queue = Queue {
             minter: IdMinter::after(start.last_row.unwrap_or_default()),
             pending_messages: pending(|partition| partition.messages),
             pending_bytes: pending(|partition| partition.bytes),
+            scheduled_messages: whole(start.scheduled.messages),
             ..Queue::default()
         };
         let settled_wait = if durable {
@@ -140,17 +156,18 @@ impl Journal {
             durable,
             audience,
             keys: Arc::default(),
+            jobs: Arc::default(),
         }
     }
 
     /// Takes final statuses to be written.
-    pub(super) fn settle(&self, settled: &mut Vec<(Settlement, usize)>) {
+    pub(super) fn settle(&self, settled: &mut Vec<Settled>) {
         if settled.is_empty() {
             return;
         }
         let awaited = self
             .audience
-            .awaits(&mut settled.iter().map(|(settlement, _)| settlement.id));
+            .awaits(&mut settled.iter().map(|one| one.settlement.id));
         let mut queue = self.queue.lock();
         let first = queue.settled.is_empty();
         queue.settled.append(settled);
@@ -198,6 +215,11 @@ impl Journal {
         self.queue.lock().pending_messages
     }
 
+    /// Those of the pending messages that are not due.
+    pub(super) fn scheduled_messages(&self) -> usize {
+        self.queue.lock().scheduled_messages
+    }
+
     /// The writer, on a thread of its own. Returns when [`Journal::end`] was called and the store is
     /// closed.
     ///
@@ -206,76 +228,29 @@ impl Journal {
     pub(super) fn write(
         &self,
         store: &mut dyn WriteStore,
+        reader: &Arc<dyn ReadStore>,
         lanes: &Lanes,
     ) -> Result<(), StoreError> {
-        let written = self
-            .write_until_end(store, lanes)
+        let written = Writing::new(self, store, reader, lanes)
+            .run()
             .and_then(|()| store.close());
         let mut queue = self.queue.lock();
         queue.phase = Phase::Ending;
         // Dropping the replies tells everybody who still waits that the outcome is unknown.
         queue.replies.clear();
+        queue.going.clear();
+        queue.bulk = None;
+        let commands = std::mem::take(&mut queue.commands);
+        drop(queue);
+        for command in commands {
+            command.refuse(AcceptError::Stopping);
+        }
         self.keys.give_up();
         written
     }
 
-    fn write_until_end(&self, store: &mut dyn WriteStore, lanes: &Lanes) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        let mut upkeep_due = clock::monotonic();
-        loop {
-            let work = {
-                let mut queue = self.queue.lock();
-                queue.pending_messages -= std::mem::take(&mut batch.freed_messages);
-                queue.pending_bytes -= std::mem::take(&mut batch.freed_bytes);
-                let work = self.wait(&mut queue, upkeep_due);
-                if matches!(work, Work::Commit) {
-                    let gate = queue.gate_wanted || (self.durable && lanes.any_up());
-                    batch.take(&mut queue, gate && self.durable);
-                }
-                work
-            };
-            match work {
-                Work::Commit => {
-                    self.commit(&mut batch, store)?;
-                    self.tell(&mut batch, lanes);
-                }
-                Work::Upkeep => {}
-                Work::End => return Ok(()),
-            }
-            let now = clock::monotonic();
-            if now >= upkeep_due {
-                let Upkeep { more } = store.upkeep(clock::wall())?;
-                upkeep_due = if more { now } else { now + UPKEEP_EVERY };
-            }
-        }
-    }
-
-    /// Commits, and when even what is not new finds no room, waits for room: none of it may be lost, and
-    /// all of it is counted as pending still.
-    fn commit(&self, batch: &mut Batch, store: &mut dyn WriteStore) -> Result<(), StoreError> {
-        loop {
-            let committed = batch.commit(store);
-            let mut queue = self.queue.lock();
-            queue.room = match &committed {
-                Err(StoreError::Full) => StoreRoom::None,
-                _ if batch.was_refused => StoreRoom::NoneForNew,
-                // A commit without anything new says nothing about room for it.
-                _ if batch.accepted.is_empty() && queue.room == StoreRoom::NoneForNew => queue.room,
-                _ => StoreRoom::Ample,
-            };
-            if committed != Err(StoreError::Full) || queue.phase == Phase::Ending {
-                return committed;
-            }
-            tracing::error!("the store is full, and final statuses wait for room");
-            self.work
-                .wait_until(&mut queue, clock::monotonic() + FULL_PAUSE);
-            drop(queue);
-            store.upkeep(clock::wall())?;
-        }
-    }
-
     /// Waits until there is something to do.
-    fn wait(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, upkeep_due: Instant) -> Work {
+    fn wait(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, until: Instant) -> Work {
         loop {
             let now = clock::monotonic();
             let ending = queue.phase == Phase::Ending;
@@ -283,6 +258,8 @@ impl Journal {
             let settled = queue.urgent || ending || settled_due.is_some_and(|due| due <= now);
             if !queue.accepted.is_empty()
                 || queue.gate_wanted
+                || !queue.going.is_empty()
+                || queue.bulk.is_some()
                 || !queue.noted.is_empty()
                 || (settled && !queue.settled.is_empty())
             {
@@ -291,40 +268,12 @@ impl Journal {
             if ending {
                 return Work::End;
             }
-            if upkeep_due <= now {
-                return Work::Upkeep;
+            if until <= now || !queue.commands.is_empty() {
+                return Work::Look;
             }
-            let until = settled_due.map_or(upkeep_due, |due| due.min(upkeep_due));
+            let until = settled_due.map_or(until, |due| due.min(until));
             self.work.wait_until(queue, until);
         }
-    }
-
-    /// The keys of what was kept are in the store now; those of what was refused are free.
-    fn end_claims(&self, batch: &mut Batch) {
-        for accepted in &batch.accepted {
-            if let Some(used) = &accepted.key {
-                let Message { id, draft, .. } = &*accepted.message;
-                let kept = Claimed::Kept(*id, used.fingerprint);
-                self.keys.end(&draft.caller, &used.key, kept);
-            }
-        }
-        for (caller, key) in batch.freed_keys.drain(..) {
-            self.keys.end(&caller, &key, Claimed::Free);
-        }
-    }
-
-    /// After the commit: lanes get their messages, callers their answers, waiters their news.
-    fn tell(&self, batch: &mut Batch, lanes: &Lanes) {
-        if let Some(turn) = batch.handed_to {
-            lanes.open_to(turn);
-        }
-        self.end_claims(batch);
-        lanes.enqueue(&mut batch.accepted);
-        for reply in batch.replies.drain(..) {
-            // Whoever has left no longer needs the answer.
-            let _ = reply.sender.send(Ok(()));
-        }
-        self.audience.settled(&batch.settled);
     }
 }
 
@@ -332,5 +281,23 @@ impl Queue {
     /// The last turn that was given, that of what waits here included.
     fn last_turn(&self) -> Turn {
         self.minter.last().into()
+    }
+
+    /// Whether something that was scheduled has its turn and waits for its commit.
+    fn has_due_going(&self) -> bool {
+        let mut going = self.going.iter();
+        going.any(|one| matches!(one.how, How::Due))
+    }
+}
+
+fn whole(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// The moment of a look.
+fn moment(look: &Look) -> Moment {
+    Moment {
+        now: look.now,
+        wall: look.wall,
     }
 }

@@ -6,12 +6,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::backlog_reader::Bell;
-use super::dispatch::{Dispatch, Moment, Settings};
+use super::dispatch::{Dispatch, Ends, Moment, Settings, Settled, Why, Withdrawal};
 use super::{BrokerHealth, Progress, Start};
-use crate::clock;
 use crate::domain::order::OrderKey;
 use crate::domain::{Message, Reason, ReasonCode, Turn};
 use crate::store::{Accepted, Note, PartitionFacts, Pending, Record};
+use crate::{chance, clock};
 
 /// Destinations that are tried at the same time. Each takes a connection while it is tried.
 pub(super) const QUARANTINE_LANES: usize = 8;
@@ -74,17 +74,24 @@ impl Lanes {
         &self.desks
     }
 
-    /// Gives newly committed messages to their lanes, in order; `accepted` is left empty.
-    pub(super) fn enqueue(&self, accepted: &mut Vec<Accepted>) {
-        if accepted.is_empty() {
+    /// Gives newly committed messages, and those that go at last or again, to their lanes, in the order
+    /// of their turns; both lists are in that order, and are left empty. What is scheduled waits in the
+    /// store.
+    pub(super) fn enqueue(&self, accepted: &mut Vec<Accepted>, going: &mut Vec<(Pending, u8)>) {
+        if accepted.is_empty() && going.is_empty() {
             return;
         }
         let mut by_lane: Vec<Vec<Pending>> = vec![Vec::new(); self.desks.len()];
-        for Accepted {
-            message, partition, ..
-        } in accepted.drain(..)
-        {
-            by_lane[usize::from(partition)].push(first_life(message));
+        let mut going = going.drain(..).peekable();
+        for one in accepted.drain(..).filter(|one| one.due.is_none()) {
+            let new = first_life(one.message);
+            while let Some((earlier, partition)) = going.next_if(|(one, _)| one.turn < new.turn) {
+                by_lane[usize::from(partition)].push(earlier);
+            }
+            by_lane[usize::from(one.partition)].push(new);
+        }
+        for (one, partition) in going {
+            by_lane[usize::from(partition)].push(one);
         }
         for (desk, messages) in self.desks.iter().zip(by_lane) {
             if !messages.is_empty() {
@@ -125,6 +132,44 @@ impl Lanes {
             .iter()
             .flat_map(|desk| desk.dispatch.lock().doubts())
             .collect()
+    }
+
+    /// Ends a message that is not in flight; the record is what the store holds at this moment.
+    pub(super) fn withdraw(
+        &self,
+        record: &Record,
+        why: Why,
+        at: Moment,
+        settled: &mut Vec<Settled>,
+    ) -> Withdrawal {
+        let desk = &self.desks[order_key(record).lane(self.desks.len())];
+        let mut ends = Ends {
+            at,
+            dice: chance::fraction,
+            settled,
+        };
+        let mut dispatch = desk.dispatch.lock();
+        let withdrawal = dispatch.withdraw(record, why, &mut ends);
+        let (suspects, quarantined) = (dispatch.has_suspects(), dispatch.quarantined() > 0);
+        drop(dispatch);
+        // Others may go on for that.
+        if withdrawal == Withdrawal::Settled {
+            desk.call.notify_one();
+            if suspects {
+                self.suspects.notify_one();
+            }
+            if quarantined {
+                self.ring_quarantine();
+            }
+        }
+        withdrawal
+    }
+
+    /// Everything that was withdrawn is committed.
+    pub(super) fn withdrawals_are_kept(&self) {
+        for desk in &self.desks {
+            desk.dispatch.lock().withdrawals_are_kept();
+        }
     }
 
     /// How a message whose record says pending is getting on.

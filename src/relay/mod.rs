@@ -3,8 +3,13 @@
 //! A message takes one way: [`Relay::accept`] queues it for the journal, the journal's writer commits
 //! it and gives it to its lane's dispatch, the lane pulls and publishes it, its end is queued for the
 //! journal again, and after that commit it is told.
+//!
+//! What is scheduled waits in the store until it is due; what has ended and is replayed comes from
+//! there again. Both get a turn, and go on as if they were new.
 
 mod backlog_reader;
+mod bulk_replays;
+mod cancel;
 pub mod dispatch;
 mod feeds;
 mod idempotency;
@@ -13,6 +18,7 @@ mod keys;
 mod lanes;
 mod prober;
 mod quarantine;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +28,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use backlog_reader::BacklogReader;
+pub use bulk_replays::BulkReplayer;
+pub use cancel::Cancellation;
 pub use feeds::{LaneFeed, ProbationFeed};
 pub use idempotency::{Acceptance, Keyed};
 pub use journal::Budget;
 pub use quarantine::QuarantineFeed;
+pub use replay::Replay;
 
 use crate::broker::Probe;
 use crate::domain::{Draft, Message, Reason, RowId, WallTime};
@@ -116,6 +125,8 @@ pub struct Start {
     pub last_row: Option<RowId>,
     /// What is pending of each lane.
     pub pending: Vec<PartitionFacts>,
+    /// What is pending and not due.
+    pub scheduled: PartitionFacts,
 }
 
 /// A handle to the relay; clones are the same relay.
@@ -123,6 +134,7 @@ pub struct Start {
 pub struct Relay {
     journal: Arc<Journal>,
     lanes: Arc<Lanes>,
+    reader: Arc<dyn ReadStore>,
     survives_restart: bool,
 }
 
@@ -131,6 +143,7 @@ pub struct Writer {
     journal: Arc<Journal>,
     lanes: Arc<Lanes>,
     store: Box<dyn WriteStore>,
+    reader: Arc<dyn ReadStore>,
 }
 
 impl Writer {
@@ -139,17 +152,19 @@ impl Writer {
     /// # Errors
     /// The store has failed, and the process must end with a failure.
     pub fn run(mut self) -> Result<(), StoreError> {
-        self.journal.write(&mut *self.store, &self.lanes)
+        let store = &mut *self.store;
+        self.journal.write(store, &self.reader, &self.lanes)
     }
 }
 
 impl Relay {
-    /// A relay that writes `store`, which holds what `start` says, and tells `audience` what is final;
-    /// and its writer.
+    /// A relay that writes `store`, which holds what `start` says and is read by `reader`, and tells
+    /// `audience` what is final; and its writer.
     #[must_use]
     pub fn new(
         settings: &Settings,
         store: impl WriteStore,
+        reader: Arc<dyn ReadStore>,
         start: &Start,
         audience: Arc<dyn Audience>,
     ) -> (Self, Writer) {
@@ -171,28 +186,40 @@ impl Relay {
         let relay = Self {
             journal,
             lanes,
+            reader,
             survives_restart,
         };
         let writer = Writer {
             journal: Arc::clone(&relay.journal),
             lanes: Arc::clone(&relay.lanes),
             store: Box::new(store),
+            reader: Arc::clone(&relay.reader),
         };
         (relay, writer)
     }
 
-    /// What reads back from `store` what does not fit into memory.
+    /// What reads back from the store what does not fit into memory.
     #[must_use]
-    pub fn backlog_reader(&self, store: Arc<dyn ReadStore>) -> BacklogReader {
+    pub fn backlog_reader(&self) -> BacklogReader {
         BacklogReader {
             lanes: Arc::clone(&self.lanes),
-            store,
+            store: Arc::clone(&self.reader),
         }
     }
 
-    /// Lets the backlog reader end.
+    /// What sends again whatever bulk replays ask for.
+    #[must_use]
+    pub fn bulk_replayer(&self) -> BulkReplayer {
+        BulkReplayer {
+            journal: Arc::clone(&self.journal),
+            store: Arc::clone(&self.reader),
+        }
+    }
+
+    /// Lets the backlog reader and the bulk replayer end.
     pub fn stop_reading(&self) {
         self.lanes.backlog.end();
+        self.journal.jobs.end();
     }
 
     /// Accepts a message that has passed the rules; returns when it is committed.
@@ -273,13 +300,20 @@ impl Relay {
         self.survives_restart
     }
 
+    /// Pending messages that are not due.
+    #[must_use]
+    pub fn scheduled_messages(&self) -> usize {
+        self.journal.scheduled_messages()
+    }
+
     /// Accepts nothing any more. Messages go on being published.
     pub fn close(&self) {
         self.journal.close();
     }
 
     /// Returns when a stop loses nothing: with a store that survives it, when nothing is in flight
-    /// (and nothing is handed over any more); with one that does not, when nothing is pending.
+    /// (and nothing is handed over any more); with one that does not, when nothing is pending but what
+    /// is scheduled for later, which is lost.
     pub async fn drained(&self) {
         if self.survives_restart {
             self.lanes.halt();
@@ -293,7 +327,7 @@ impl Relay {
         if self.survives_restart {
             self.lanes.in_flight() == 0
         } else {
-            self.journal.pending_messages() == 0
+            self.journal.pending_messages() == self.journal.scheduled_messages()
         }
     }
 

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::dispatch::Settled;
 use super::feeds::ends;
 use super::journal::Journal;
 use super::lanes::{Lanes, QUARANTINE_LANES};
 use crate::broker::{Feed, Handover, LaneEvent, Room};
 use crate::clock;
-use crate::store::Settlement;
 
 /// Feeds one of the quarantine lanes: destinations of all lanes in turn.
 pub struct QuarantineFeed {
@@ -21,7 +21,7 @@ pub struct QuarantineFeed {
     pub(super) number: usize,
     /// The lane whose message is in flight, or whose was last.
     pub(super) lane: usize,
-    pub(super) settled: Vec<(Settlement, usize)>,
+    pub(super) settled: Vec<Settled>,
 }
 
 impl Feed for QuarantineFeed {

@@ -7,4 +7,7 @@ mod commits;
 mod gate;
 mod keys;
 mod probes;
+mod replays;
+mod schedules;
 mod stopping;
+mod withdrawals;

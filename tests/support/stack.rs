@@ -85,8 +85,9 @@ impl Stack {
                 },
             },
         };
-        let (relay, writer) =
-            Relay::new(&settings, store.clone(), &Start::default(), waiters.clone());
+        let reader = Arc::new(store.clone());
+        let start = Start::default();
+        let (relay, writer) = Relay::new(&settings, store.clone(), reader, &start, waiters.clone());
         let window = Window {
             messages: shape.window_messages,
             bytes: 32 << 20,

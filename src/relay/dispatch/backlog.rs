@@ -74,6 +74,16 @@ impl Backlog {
         self.messages >= budget.messages_max || self.bytes >= budget.bytes_max
     }
 
+    /// A message that was read is not wanted any more.
+    fn skip(&mut self, turn: Turn) {
+        self.loaded_to = Some(turn);
+    }
+
+    /// Whether a reading is under way.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading
+    }
+
     /// There was nothing to read.
     pub(super) fn reading_is_over(&mut self) {
         self.reading = false;
@@ -158,10 +168,20 @@ impl Dispatch {
         backlog.reading = false;
         if asked.again {
             self.taken_back(asked, read);
-            return;
+        } else {
+            self.taken_over(asked, read);
         }
+        self.withdrawn.reading_is_over();
+    }
+
+    fn taken_over(&mut self, asked: Reading, read: Vec<Pending>) {
+        let backlog = &mut self.backlog;
         let nothing = read.is_empty();
         for one in read {
+            if self.withdrawn.has(one.turn) {
+                backlog.skip(one.turn);
+                continue;
+            }
             backlog.load(one.turn, one.message.footprint_bytes());
             self.fresh.push(one);
         }

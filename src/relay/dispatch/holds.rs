@@ -120,6 +120,16 @@ impl Holds {
         (free, first)
     }
 
+    /// The message does not wait any more, if it did.
+    pub(super) fn wait_no_more(&mut self, draft: &Draft, place: u64) {
+        if let Some(waiting) = self.exchanges.get_mut(&draft.exchange) {
+            waiting.remove(&place);
+        }
+        if let Some(hold) = self.order_mut(draft) {
+            hold.waiting.remove(&place);
+        }
+    }
+
     /// Whether somebody holds the order key.
     pub(super) fn holds_order(&self, draft: &Draft) -> bool {
         self.order(draft).is_some()

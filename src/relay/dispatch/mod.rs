@@ -12,7 +12,8 @@
 //!   destination that does not answer ([`silence`]). Other keys pass;
 //! - a suspect leaves only through [`Dispatch::next_suspect`], alone; what waits for a destination
 //!   that does not answer, through [`Dispatch::next_probe`], alone, until it answers;
-//! - a connection that a destination is only refused on is not the last word ([`renewal`]).
+//! - a connection that a destination is only refused on is not the last word ([`renewal`]);
+//! - what is withdrawn ([`withdraw`]) is never handed over afterwards, and was not in flight.
 
 mod backlog;
 mod destinations;
@@ -26,6 +27,7 @@ mod renewal;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -41,10 +43,13 @@ pub use backlog::{MemoryBudget, Reading};
 use destinations::{Destinations, Names};
 use fresh::Fresh;
 use holds::Holds;
-pub use outcomes::Ends;
+pub use outcomes::{Ends, Group, Settled};
 use put_back::PutBack;
 use renewal::Renewal;
 pub use silence::Stall;
+use withdraw::Withdrawn;
+pub(in crate::relay) use withdraw::never_due;
+pub use withdraw::{Why, Withdrawal};
 
 /// A message that was alone so often when the broker failed is given up.
 const STRIKES_MAX: u8 = 3;
@@ -116,6 +121,8 @@ struct Entry {
     strikes: u8,
     /// Its outcome shall renew what is known of its exchange.
     renews: bool,
+    /// It was in flight when its time was over: it is not tried again.
+    expired: bool,
 }
 
 impl Entry {
@@ -151,6 +158,7 @@ pub struct Dispatch {
     destinations: Destinations,
     put_back: PutBack,
     renewal: Renewal,
+    withdrawn: Withdrawn,
     /// Bytes of those that were looked at, and of those of them in flight.
     entry_bytes: usize,
     in_flight_bytes: usize,
@@ -184,6 +192,7 @@ impl Dispatch {
             destinations: Destinations::default(),
             put_back: PutBack::default(),
             renewal: Renewal::default(),
+            withdrawn: Withdrawn::default(),
             entry_bytes: 0,
             in_flight_bytes: 0,
             check_at: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::holds::Row;
 use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, Way};
 use crate::broker::{LaneEvent, Outcome, Presence};
-use crate::domain::{Draft, Event, Reason, ReasonCode, RowId};
+use crate::domain::{Caller, Draft, Event, Reason, ReasonCode, RowId};
 use crate::store::Settlement;
 
 /// When, by what chance, and where settlements go.
@@ -14,8 +14,28 @@ pub struct Ends<'a> {
     pub at: Moment,
     /// A fraction from 0 to 1 for each call.
     pub dice: fn() -> f64,
-    /// What was settled, with the footprint of each message in bytes.
-    pub settled: &'a mut Vec<(Settlement, usize)>,
+    /// What was settled.
+    pub settled: &'a mut Vec<Settled>,
+}
+
+/// The label of a caller's message.
+pub type Group = (Caller, Box<str>);
+
+/// What became of a message, to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// To be kept.
+    pub settlement: Settlement,
+    /// The message's footprint.
+    pub bytes: usize,
+    /// Its label, which most have not.
+    pub group: Option<Box<Group>>,
+}
+
+/// The label of a message.
+pub(in crate::relay) fn group_of(draft: &Draft) -> Option<Box<Group>> {
+    let name = draft.group()?;
+    Some(Box::new((draft.caller.clone(), name.into())))
 }
 
 impl Dispatch {
@@ -97,6 +117,7 @@ impl Dispatch {
         if answered {
             self.end_quarantine(name);
         }
+        self.end_expired(row, ends);
     }
 
     /// What the outcome means for the message itself, which took this `way`.
@@ -209,12 +230,16 @@ impl Dispatch {
             self.destinations.not_under_way(entry.names);
         }
         self.destinations.leave(entry.names);
-        ends.settled.push((settlement, bytes));
+        ends.settled.push(Settled {
+            settlement,
+            bytes,
+            group: group_of(&entry.message.draft),
+        });
         self.let_go(&entry.message.draft, entry.place);
     }
 
     /// It is not tried any more.
-    fn give_up(&mut self, row: RowId, reason: Reason, ends: &mut Ends<'_>) {
+    pub(super) fn give_up(&mut self, row: RowId, reason: Reason, ends: &mut Ends<'_>) {
         let Some(entry) = self.entries.get_mut(&row) else {
             return;
         };

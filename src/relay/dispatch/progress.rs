@@ -35,7 +35,7 @@ impl Dispatch {
     #[must_use]
     pub fn progress_of(&self, key: OrderKey<'_>, row: RowId, turn: Turn, at: Moment) -> Progress {
         let told = self.progress(row, turn, at);
-        if told.settling && self.is_put_back(key, turn) {
+        if told.settling && self.is_left_to_store(key, turn) {
             let waits = "the message waits in the store until earlier ones have gone";
             return Progress {
                 attempts: 0,
@@ -52,7 +52,8 @@ impl Dispatch {
 
     fn progress_of_fresh(&self, turn: Turn) -> Progress {
         let fresh = self.fresh.get(turn);
-        let waits = fresh.is_some() || self.backlog.is_stored(turn);
+        let stored = self.backlog.is_stored(turn) && !self.withdrawn.has(turn);
+        let waits = fresh.is_some() || stored;
         Progress {
             attempts: fresh.map_or(u32::from(!waits), |fresh| fresh.attempts),
             duplicate_possible: fresh.is_some_and(|fresh| fresh.duplicate_possible),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::holds::KeptBy;
+use super::withdraw::life;
 use super::{Dispatch, Entry, Way};
 use crate::broker::{Handover, Room};
-use crate::domain::{Event, Life, Message, RowId};
+use crate::domain::{Event, Message, RowId};
 use crate::store::Pending;
 
 /// Places looked at in one pull, so that a long row of held messages delays nobody.
@@ -79,7 +80,8 @@ impl Dispatch {
 
     /// The message is looked at for the first time and gets its place in the order.
     pub(super) fn enter(&mut self, pending: Pending) -> u64 {
-        let Pending { message, .. } = pending;
+        let life = life(&pending);
+        let message = pending.message;
         let row = message.id.row();
         let place = self.next_place;
         self.next_place += 1;
@@ -87,13 +89,7 @@ impl Dispatch {
         let entry = Entry {
             names: self.destinations.enter(&message.draft),
             message,
-            life: Life {
-                revision: 2 * pending.replays + 1,
-                replays: pending.replays,
-                attempts: pending.attempts,
-                duplicate_possible: pending.duplicate_possible,
-                ..Life::default()
-            },
+            life,
             place,
             reason: None,
             due: None,
@@ -101,6 +97,7 @@ impl Dispatch {
             under_way: false,
             strikes: 0,
             renews: false,
+            expired: false,
         };
         self.entries.insert(row, entry);
         place

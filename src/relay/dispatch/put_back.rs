@@ -8,7 +8,7 @@
 //!
 //! Exactly those messages are only in the store whose order key is noted here and whose turn is not
 //! before the one noted for it. None of them was ever handed over by this process, so none can have
-//! been settled, and whatever else such a reading finds is left alone.
+//! been settled unless it was withdrawn, and whatever else such a reading finds is left alone.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -216,7 +216,7 @@ impl Dispatch {
             }
             let names = self.destinations.names(&one.message.draft);
             let noted = self.put_back.keys.get(&names.key);
-            let is_it = noted.is_some_and(|from| *from <= turn);
+            let is_it = noted.is_some_and(|from| *from <= turn) && !self.withdrawn.has(turn);
             let full = self.crowded(READ_BACK_TO) || self.backlog.is_full(self.settings.memory);
             if is_it && full {
                 self.end_pass(Some(turn));

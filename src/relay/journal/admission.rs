@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Budget, Journal, Phase, Queue, StoreRoom};
+use super::{Budget, Journal, Phase, Queue};
 use crate::domain::order::OrderKey;
 use crate::domain::{Draft, Message, WallTime};
 use crate::relay::AcceptError;
@@ -136,20 +136,20 @@ impl Queue {
             accepted_at,
             draft,
         });
-        let bytes = self.pending_bytes + message.footprint_bytes();
-        if self.pending_messages >= budget.messages_max
-            || bytes > budget.bytes_max
-            || self.room == StoreRoom::None
-        {
+        let bytes = message.footprint_bytes();
+        if !self.has_room(bytes, budget) {
             return Err(AcceptError::Full);
         }
         self.pending_messages += 1;
-        self.pending_bytes = bytes;
+        self.pending_bytes += bytes;
+        // What is due already goes at once, in the order of acceptance.
+        let due = message.due().filter(|due| due.at > accepted_at);
+        self.scheduled_messages += usize::from(due.is_some());
         self.accepted.push(Accepted {
             message: Arc::clone(&message),
             partition: u8::try_from(lane).unwrap_or(u8::MAX),
             key,
-            due: None,
+            due,
         });
         Ok(message)
     }

@@ -218,7 +218,9 @@ impl Bench {
             survives,
         };
         let audience = Arc::new(Listener(Arc::clone(&control)));
-        let (relay, writer) = Relay::new(&settings(1, budget), store, &Start::default(), audience);
+        let reader = Arc::new(kept.clone());
+        let start = Start::default();
+        let (relay, writer) = Relay::new(&settings(1, budget), store, reader, &start, audience);
         let writer = std::thread::Builder::new()
             .spawn(move || writer.run())
             .expect("a thread");

@@ -99,7 +99,7 @@ impl Room4 {
     fn enqueue(&mut self, exchange: &str) -> Vec<RowId> {
         let mut accepted: Vec<_> = (0..16).map(|key| self.accepted(exchange, key)).collect();
         let rows = accepted.iter().map(|one| one.message.id.row()).collect();
-        self.lanes.enqueue(&mut accepted);
+        self.lanes.enqueue(&mut accepted, &mut Vec::new());
         rows
     }
 

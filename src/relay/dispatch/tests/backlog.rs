@@ -6,13 +6,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::cases;
-use super::model::pending;
+use super::model::{pending, record};
 use crate::broker::{Outcome, Room};
 use crate::clock;
 use crate::domain::{
-    Draft, IdMinter, Message, Properties, Reason, ReasonCode, RetrySchedule, RowId, WallTime,
+    Draft, IdMinter, Message, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId,
+    Turn, WallTime,
 };
-use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Reading, Settings};
+use crate::relay::dispatch::{
+    Dispatch, Ends, MemoryBudget, Moment, Reading, Settings, Settled, Why, Withdrawal,
+};
 use crate::store::Pending;
 
 const MESSAGES_MAX: usize = 16;
@@ -29,6 +32,12 @@ enum Deed {
     Ask,
     /// Its answer arrives.
     Answer,
+    /// One of those that are pending is withdrawn.
+    Withdraw(prop::sample::Index),
+    /// What was settled is committed.
+    Commit,
+    /// One that has ended is sent again; its news comes at once, or late.
+    Replay(prop::sample::Index, bool),
 }
 
 fn any_deed() -> impl Strategy<Value = Deed> {
@@ -39,6 +48,9 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         3 => (1_usize..5).prop_map(Deed::Confirm),
         2 => Just(Deed::Ask),
         2 => Just(Deed::Answer),
+        3 => any::<prop::sample::Index>().prop_map(Deed::Withdraw),
+        2 => Just(Deed::Commit),
+        2 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, late)| Deed::Replay(which, late)),
     ]
 }
 
@@ -46,11 +58,16 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 struct Spill {
     dispatch: Dispatch,
     minter: IdMinter,
-    stored: Vec<Arc<Message>>,
-    late: VecDeque<Arc<Message>>,
+    /// What the store holds as pending, in the order of turns.
+    stored: Vec<Pending>,
+    /// Settled, and the store does not know it.
+    uncommitted: Vec<MessageId>,
+    ended: Vec<Pending>,
+    late: VecDeque<Pending>,
     reading: Option<(Reading, Vec<Pending>)>,
     in_flight: VecDeque<RowId>,
-    pulled: Vec<RowId>,
+    pulled: Vec<Turn>,
+    withdrawn: usize,
     at: Moment,
 }
 
@@ -70,10 +87,13 @@ impl Spill {
             dispatch: Dispatch::new(settings, down),
             minter: IdMinter::default(),
             stored: Vec::new(),
+            uncommitted: Vec::new(),
+            ended: Vec::new(),
             late: VecDeque::new(),
             reading: None,
             in_flight: VecDeque::new(),
             pulled: Vec::new(),
+            withdrawn: 0,
             at: Moment {
                 now: clock::monotonic(),
                 wall: WallTime::default(),
@@ -81,8 +101,8 @@ impl Spill {
         }
     }
 
-    fn accept(&mut self) -> Arc<Message> {
-        let message = Arc::new(Message {
+    fn accept(&mut self) -> Pending {
+        let message = Message {
             id: self.minter.mint(WallTime::default(), 0),
             accepted_at: WallTime::default(),
             draft: Draft {
@@ -95,14 +115,78 @@ impl Spill {
                 payload: "p".into(),
                 terms: None,
             },
-        });
-        self.stored.push(Arc::clone(&message));
-        message
+        };
+        let pending = pending(&Arc::new(message));
+        self.stored.push(pending.clone());
+        pending
+    }
+
+    /// Ends a message that waits, unless it is in flight or has ended.
+    fn withdraw(&mut self, which: prop::sample::Index) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let one = &self.stored[which.index(self.stored.len())];
+        // The dispatch is asked after it has heard of what was committed.
+        if self.late.iter().any(|late| late.turn <= one.turn) {
+            return;
+        }
+        let expected = if self.in_flight.contains(&one.message.id.row()) {
+            Withdrawal::InFlight
+        } else if self.uncommitted.contains(&one.message.id) {
+            Withdrawal::Ended
+        } else {
+            Withdrawal::Settled
+        };
+        let mut settled = Vec::new();
+        let mut ends = Ends {
+            at: self.at,
+            dice: || 0.0,
+            settled: &mut settled,
+        };
+        let told = self
+            .dispatch
+            .withdraw(&record(one), Why::Cancelled, &mut ends);
+        assert_eq!(told, expected, "{one:?}");
+        if told == Withdrawal::Settled {
+            self.withdrawn += 1;
+            assert_eq!(settled[0].bytes, one.message.footprint_bytes());
+        }
+        self.note(settled);
+    }
+
+    fn note(&mut self, settled: Vec<Settled>) {
+        for Settled { settlement, .. } in settled {
+            let id = settlement.id;
+            assert!(!self.uncommitted.contains(&id), "settled twice");
+            let one = self.stored.iter().find(|one| one.message.id == id);
+            let one = one.expect("it is pending");
+            assert_eq!(settlement.revision, 2 * one.replays + 2);
+            self.uncommitted.push(id);
+        }
+    }
+
+    fn commit(&mut self) {
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        let ended = |one: &mut Pending| uncommitted.contains(&one.message.id);
+        self.ended.extend(self.stored.extract_if(.., ended));
+        self.dispatch.withdrawals_are_kept();
+    }
+
+    fn replay(&mut self, which: prop::sample::Index) -> Option<Pending> {
+        if self.ended.is_empty() {
+            return None;
+        }
+        let mut one = self.ended.swap_remove(which.index(self.ended.len()));
+        one.turn = self.minter.turn(WallTime::default());
+        one.replays += 1;
+        self.stored.push(one.clone());
+        Some(one)
     }
 
     fn news(&mut self) {
         let late = std::mem::take(&mut self.late);
-        self.dispatch.enqueue(late.iter().map(pending));
+        self.dispatch.enqueue(late);
     }
 
     fn pull(&mut self, messages: usize) -> usize {
@@ -113,9 +197,13 @@ impl Spill {
             empty: self.in_flight.is_empty(),
         };
         self.dispatch.pull(self.at.now, room, &mut batch);
-        let rows = batch.iter().map(|handover| handover.message.id.row());
-        self.in_flight.extend(rows.clone());
-        self.pulled.extend(rows);
+        for handover in &batch {
+            let id = handover.message.id;
+            assert!(!self.uncommitted.contains(&id), "it has ended");
+            let one = self.stored.iter().find(|one| one.message.id == id);
+            self.in_flight.push_back(id.row());
+            self.pulled.push(one.expect("it is pending").turn);
+        }
         batch.len()
     }
 
@@ -132,9 +220,7 @@ impl Spill {
             };
             self.dispatch.ended(row, Outcome::Confirmed, &mut ends);
         }
-        for (settlement, _) in settled {
-            self.stored.retain(|message| message.id != settlement.id);
-        }
+        self.note(settled);
     }
 
     fn ask(&mut self) -> bool {
@@ -147,8 +233,8 @@ impl Spill {
         let behind = self
             .stored
             .iter()
-            .filter(|message| Some(message.id.row().into()) > asked.after);
-        let read = behind.take(asked.messages_max).map(pending);
+            .filter(|one| Some(one.turn) > asked.after);
+        let read = behind.take(asked.messages_max).cloned();
         self.reading = Some((asked, read.collect()));
         true
     }
@@ -177,7 +263,7 @@ proptest! {
             spill.accept();
         }
         if let Some(last) = spill.stored.last() {
-            spill.dispatch.recover(last.id.row().into());
+            spill.dispatch.recover(last.turn);
         }
         let mut accepted = recovered;
         for deed in deeds {
@@ -201,6 +287,17 @@ proptest! {
                     spill.ask();
                 }
                 Deed::Answer => spill.answer(),
+                Deed::Withdraw(which) => spill.withdraw(which),
+                Deed::Commit => spill.commit(),
+                Deed::Replay(which, late) => {
+                    if let Some(one) = spill.replay(which) {
+                        accepted += 1;
+                        spill.late.push_back(one);
+                    }
+                    if !late {
+                        spill.news();
+                    }
+                }
             }
             spill.check();
         }
@@ -211,6 +308,7 @@ proptest! {
             let idle = spill.in_flight.is_empty();
             let pulled = spill.pull(3);
             spill.confirm(3);
+            spill.commit();
             let asked = spill.ask();
             spill.answer();
             spill.check();
@@ -218,7 +316,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(spill.pulled.len(), accepted);
+        prop_assert_eq!(spill.pulled.len() + spill.withdrawn, accepted);
         prop_assert!(spill.stored.is_empty());
     }
 }

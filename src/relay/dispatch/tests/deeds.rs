@@ -9,6 +9,7 @@ use super::cases;
 use super::model::{Whereabouts, World, draft, reason};
 use crate::broker::{LaneEvent, Outcome, Presence};
 use crate::domain::ReasonCode;
+use crate::relay::dispatch::Why;
 
 const EXCHANGES: [&str; 3] = ["", "x", "y"];
 const KEYS: [&str; 2] = ["a", "b"];
@@ -47,6 +48,8 @@ enum Deed {
     Pass(u64),
     Up,
     Block(bool),
+    /// A message is cancelled, or its time is over.
+    Withdraw(prop::sample::Index, Why),
     /// An event that has no business here.
     Stray(prop::sample::Index, Verdict),
 }
@@ -87,6 +90,10 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     ]
 }
 
+fn why() -> impl Strategy<Value = Why> {
+    prop_oneof![Just(Why::Expired), Just(Why::Cancelled)]
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     let index = any::<prop::sample::Index>;
     let answer = prop_oneof![
@@ -119,6 +126,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (0..400_u64).prop_map(Deed::Pass),
         1 => Just(Deed::Up),
         1 => any::<bool>().prop_map(Deed::Block),
+        2 => (index(), why()).prop_map(|(which, why)| Deed::Withdraw(which, why)),
         1 => (index(), verdict()).prop_map(|(which, verdict)| Deed::Stray(which, verdict)),
     ]
 }
@@ -239,6 +247,11 @@ fn happen(world: &mut World, deed: Deed) {
             world.tell(vec![LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
         }
         Deed::Block(false) => world.tell(vec![LaneEvent::Unblocked]),
+        Deed::Withdraw(which, why) => {
+            if !world.all.is_empty() {
+                world.withdraw(which.index(world.all.len()), why);
+            }
+        }
         Deed::Stray(which, verdict) => {
             // One more than there are: a message that never was here.
             let at = which.index(world.all.len() + 1);

@@ -6,6 +6,7 @@ mod ends;
 mod handing_over;
 mod renewal;
 mod silence;
+mod withdraw;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::domain::{
     Draft, Message, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, Status,
     WallTime,
 };
-use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Settings};
-use crate::store::{Pending, Settlement};
+use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Settings, Settled};
+use crate::store::Settlement;
+pub(super) use withdraw::{pending, record};
 
 /// The pause after each nack, as the schedule of these tests has it; the third nack is the last.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(150)];
@@ -60,6 +62,8 @@ pub(super) struct Seen {
     suspect: bool,
     /// The broker has said that its exchange is missing.
     missing: bool,
+    /// Its time was over while it was in flight.
+    expired: bool,
     /// The end of its pause, until a pull has come after that.
     due: Option<Instant>,
     reason: Option<ReasonCode>,
@@ -114,17 +118,6 @@ pub(super) struct World {
     pub(super) down: bool,
     pub(super) blocked: bool,
     expected: Vec<Expected>,
-}
-
-/// A message in its first life, whose turn is its row.
-pub(super) fn pending(message: &Arc<Message>) -> Pending {
-    Pending {
-        message: Arc::clone(message),
-        turn: message.id.row().into(),
-        replays: 0,
-        duplicate_possible: false,
-        attempts: 0,
-    }
 }
 
 pub(super) fn reason(code: ReasonCode) -> Reason {
@@ -214,6 +207,7 @@ impl World {
             sent_at: None,
             suspect: false,
             missing: false,
+            expired: false,
             due: None,
             reason: None,
         });
@@ -323,9 +317,12 @@ impl World {
             settled: &mut settled,
         };
         act(&mut self.dispatch, &mut ends);
-        let told: Vec<Expected> = settled.iter().map(|(one, _)| summary(one)).collect();
+        let told: Vec<Expected> = settled.iter().map(|one| summary(&one.settlement)).collect();
         assert_eq!(told, std::mem::take(&mut self.expected));
-        for (settlement, bytes) in &settled {
+        for Settled {
+            settlement, bytes, ..
+        } in &settled
+        {
             let index = usize::try_from(settlement.id.row().get()).expect("small") - 1;
             let message = &self.all[index].message;
             assert_eq!(

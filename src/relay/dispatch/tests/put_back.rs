@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::cases;
-use super::model::{draft, pending};
+use super::model::{draft, pending, record};
 use crate::broker::{Handover, LaneEvent, Outcome, Room};
 use crate::clock;
 use crate::domain::order::OrderKey;
-use crate::domain::{IdMinter, Message, Reason, ReasonCode, RetrySchedule, RowId, WallTime};
-use crate::relay::dispatch::{Dispatch, Ends, MemoryBudget, Moment, Reading, Settings};
+use crate::domain::{IdMinter, Message, Reason, ReasonCode, RetrySchedule, RowId, Turn, WallTime};
+use crate::relay::dispatch::{
+    Dispatch, Ends, MemoryBudget, Moment, Reading, Settings, Settled, Why, Withdrawal,
+};
 use crate::store::Pending;
 
 const MESSAGES_MAX: usize = 64;
@@ -22,8 +24,9 @@ const STALL_AFTER: Duration = Duration::from_secs(1);
 struct Lane {
     dispatch: Dispatch,
     minter: IdMinter,
-    /// What is pending, and whether it was handed over.
-    stored: BTreeMap<RowId, (Arc<Message>, bool)>,
+    /// What is pending, by turn, and whether it was handed over.
+    stored: BTreeMap<Turn, (Pending, bool)>,
+    ended: Vec<Pending>,
     /// Settlements that the store does not know yet.
     uncommitted: Vec<RowId>,
     reading: Option<(Reading, Vec<Pending>)>,
@@ -62,6 +65,7 @@ impl Lane {
             dispatch: Dispatch::new(settings, down),
             minter: IdMinter::default(),
             stored: BTreeMap::new(),
+            ended: Vec::new(),
             uncommitted: Vec::new(),
             reading: None,
             in_flight: Vec::new(),
@@ -84,10 +88,50 @@ impl Lane {
                 accepted_at: WallTime::default(),
                 draft: draft("", key, ordering_key, 1),
             });
-            self.stored
-                .insert(message.id.row(), (Arc::clone(&message), false));
-            self.dispatch.enqueue([pending(&message)]);
+            self.put(pending(&message));
         }
+    }
+
+    fn put(&mut self, one: Pending) {
+        self.stored.insert(one.turn, (one.clone(), false));
+        self.dispatch.enqueue([one]);
+    }
+
+    /// One that has ended is sent again.
+    fn replay(&mut self, which: prop::sample::Index) {
+        if !self.ended.is_empty() {
+            let mut one = self.ended.swap_remove(which.index(self.ended.len()));
+            one.turn = self.minter.turn(WallTime::default());
+            one.replays += 1;
+            self.put(one);
+        }
+    }
+
+    /// Ends a message that waits, unless it is in flight or has ended.
+    fn withdraw(&mut self, which: prop::sample::Index, why: Why) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let at = which.index(self.stored.len());
+        let (one, _) = self.stored.values().nth(at).expect("within");
+        let (one, row) = (one.clone(), one.message.id.row());
+        let mut out = self.in_flight.iter().chain(&self.probes);
+        let expected = if out.any(|out| out.id.row() == row) {
+            Withdrawal::InFlight
+        } else if self.uncommitted.contains(&row) {
+            Withdrawal::Ended
+        } else {
+            Withdrawal::Settled
+        };
+        let mut settled = Vec::new();
+        let mut ends = Ends {
+            at: self.at,
+            dice: || 0.0,
+            settled: &mut settled,
+        };
+        let told = self.dispatch.withdraw(&record(&one), why, &mut ends);
+        assert_eq!(told, expected, "{one:?}");
+        self.note(&settled);
     }
 
     fn tell(&mut self, events: impl IntoIterator<Item = LaneEvent>) {
@@ -98,8 +142,11 @@ impl Lane {
             settled: &mut settled,
         };
         self.dispatch.report(events, &mut ends);
-        let rows = settled.iter().map(|(one, _)| one.id.row());
-        for row in rows {
+        self.note(&settled);
+    }
+
+    fn note(&mut self, settled: &[Settled]) {
+        for row in settled.iter().map(|one| one.settlement.id.row()) {
             assert!(!self.uncommitted.contains(&row), "settled twice");
             self.uncommitted.push(row);
         }
@@ -107,8 +154,12 @@ impl Lane {
 
     fn commit(&mut self) {
         for row in self.uncommitted.drain(..) {
-            assert!(self.stored.remove(&row).is_some(), "settled twice");
+            let is_it = |one: &(&Turn, &(Pending, bool))| one.1.0.message.id.row() == row;
+            let turn = self.stored.iter().find(is_it).map(|(turn, _)| *turn);
+            let ended = self.stored.remove(&turn.expect("it is pending"));
+            self.ended.extend(ended.map(|(one, _)| one));
         }
+        self.dispatch.withdrawals_are_kept();
     }
 
     fn handed_over(&mut self, handover: &Handover) -> Arc<Message> {
@@ -117,13 +168,16 @@ impl Lane {
         let out = self.in_flight.iter().chain(&self.probes);
         assert!(out.clone().all(|one| one.id.row() != row), "it is out");
         let key = OrderKey::of(&handover.message.draft);
-        for (_, (earlier, handed)) in self.stored.range(..row) {
-            let same = OrderKey::of(&earlier.draft) == key;
-            assert!(!same || *handed, "{row:?} came before {:?}", earlier.id);
+        for (one, handed) in self.stored.values_mut() {
+            if one.message.id.row() == row {
+                *handed = true;
+                return Arc::clone(&one.message);
+            }
+            let same = OrderKey::of(&one.message.draft) == key;
+            let ended = self.uncommitted.contains(&one.message.id.row());
+            assert!(!same || *handed || ended, "{row:?} came before {one:?}");
         }
-        let (message, handed) = self.stored.get_mut(&row).expect("it is pending");
-        *handed = true;
-        Arc::clone(message)
+        panic!("{row:?} is not pending");
     }
 
     fn pull(&mut self, messages: usize) -> usize {
@@ -196,10 +250,10 @@ impl Lane {
             && let Some(asked) = self.dispatch.wants_reading()
         {
             let from = asked.after.map_or(0, |turn| turn.get() + 1);
-            let behind = self.stored.range(RowId::from_stored(from)..);
+            let behind = self.stored.range(Turn::from_stored(from)..);
             let read = behind
                 .take(asked.messages_max)
-                .map(|(_, (message, _))| pending(message));
+                .map(|(_, (one, _))| one.clone());
             self.reading = Some((asked, read.collect()));
         }
     }
@@ -227,7 +281,7 @@ impl Lane {
 
     fn pending_for(&self, key: &str) -> usize {
         let all = self.stored.values();
-        all.filter(|(one, _)| &*one.draft.routing_key == key)
+        all.filter(|(one, _)| &*one.message.draft.routing_key == key)
             .count()
     }
 }
@@ -315,6 +369,8 @@ enum Deed {
     Dead(u8),
     Refusing(u8),
     Rounds(usize),
+    Withdraw(prop::sample::Index, bool),
+    Replay(prop::sample::Index),
 }
 
 fn any_deed() -> impl Strategy<Value = Deed> {
@@ -334,6 +390,8 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         1 => (0..8_u8).prop_map(Deed::Dead),
         1 => (0..8_u8).prop_map(Deed::Refusing),
         2 => (1..40_usize).prop_map(Deed::Rounds),
+        4 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, why)| Deed::Withdraw(which, why)),
+        2 => any::<prop::sample::Index>().prop_map(Deed::Replay),
     ]
 }
 
@@ -373,6 +431,10 @@ proptest! {
                 Deed::Pass(ms) => lane.at.now += Duration::from_millis(ms),
                 Deed::Dead(mask) => lane.dead = those(mask),
                 Deed::Refusing(mask) => lane.refusing = those(mask),
+                Deed::Withdraw(which, expired) => {
+                    lane.withdraw(which, if expired { Why::Expired } else { Why::Cancelled });
+                }
+                Deed::Replay(which) => lane.replay(which),
                 Deed::Rounds(count) => for _ in 0..count { lane.round(); },
             }
         }

@@ -70,7 +70,7 @@ fn a_message_that_is_alone_whenever_the_broker_fails_is_given_up_after_some_trie
         dispatch.ended(row, suspect(), &mut ends);
     }
     assert!(dispatch.next_suspect().is_none());
-    let (settlement, _) = &settled[0];
+    let settlement = &settled[0].settlement;
     assert_eq!(
         (settlement.status, settlement.attempts),
         (Status::Failed, 1 + u32::from(STRIKES_MAX))

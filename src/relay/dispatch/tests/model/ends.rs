@@ -56,7 +56,11 @@ impl World {
                 seen.attempts -= 1;
             }
         }
+        if seen.expired && settled.is_none() {
+            settled = Some((Status::Failed, Some(ReasonCode::Expired)));
+        }
         if let Some((status, code)) = settled {
+            seen.due = None;
             seen.whereabouts = Whereabouts::Settled;
             let row = seen.message.id.row();
             let expected = (row, status, code, seen.attempts, seen.doubt);

@@ -111,11 +111,12 @@ impl World {
 
     /// Destinations of which nobody speaks any more are forgotten.
     pub(super) fn forget_the_empty(&mut self) {
-        let all = &self.all;
+        let (all, entries) = (&self.all, &self.dispatch.entries);
         let speaks_of = |seen: &Seen, (exchange, name): &Destination| {
             let draft = &seen.message.draft;
             let key = draft.ordering_key.as_ref();
-            seen.whereabouts != Whereabouts::Settled
+            // Of those that were never looked at nothing is remembered.
+            entries.contains_key(&seen.message.id.row())
                 && draft.exchange == *exchange
                 && (draft.routing_key == *name || key == Some(name))
         };
