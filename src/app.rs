@@ -4,6 +4,7 @@
 mod storage;
 mod topology;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,6 +195,7 @@ fn gateway(
     let rules = Rules {
         limits: config.limits.clone(),
         broker_user: config.brokers.user().map(Into::into),
+        callback_callers: BTreeSet::new(),
     };
     Gateway::new(Parts {
         backend: Arc::new(relay.clone()),

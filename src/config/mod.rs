@@ -344,6 +344,9 @@ fn limits(given: &Options) -> Limits {
         headers_bytes_max: given.headers_bytes_max.unwrap_or(default.headers_bytes_max),
         json_depth_max: given.json_depth_max.unwrap_or(default.json_depth_max),
         wait_seconds_max: given.wait_seconds_max.unwrap_or(default.wait_seconds_max),
+        schedule_seconds_max: given
+            .schedule_seconds_max
+            .unwrap_or(default.schedule_seconds_max),
         pending_messages_max: given
             .pending_messages_max
             .unwrap_or(default.pending_messages_max),

@@ -215,6 +215,9 @@ pub struct Options {
     /// Seconds that Prefer: wait may wait [default: 60].
     #[arg(long, env = "AMQPOST_WAIT_SECONDS_MAX", global = true)]
     pub(super) wait_seconds_max: Option<u32>,
+    /// Seconds that a message may be scheduled ahead [default: 31536000].
+    #[arg(long, env = "AMQPOST_SCHEDULE_SECONDS_MAX", global = true)]
+    pub(super) schedule_seconds_max: Option<u32>,
     /// Messages that are pending at the same time [default: 10000000].
     #[arg(long, env = "AMQPOST_PENDING_MESSAGES_MAX", global = true)]
     pub(super) pending_messages_max: Option<usize>,
@@ -287,6 +290,7 @@ impl Options {
             headers_bytes_max: self.headers_bytes_max.or(weaker.headers_bytes_max),
             json_depth_max: self.json_depth_max.or(weaker.json_depth_max),
             wait_seconds_max: self.wait_seconds_max.or(weaker.wait_seconds_max),
+            schedule_seconds_max: self.schedule_seconds_max.or(weaker.schedule_seconds_max),
             pending_messages_max: self.pending_messages_max.or(weaker.pending_messages_max),
             pending_bytes_max: self.pending_bytes_max.or(weaker.pending_bytes_max),
             idempotency_seconds: self.idempotency_seconds.or(weaker.idempotency_seconds),

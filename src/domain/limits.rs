@@ -15,6 +15,8 @@ pub struct Limits {
     pub json_depth_max: usize,
     /// Seconds that `Prefer: wait` may wait.
     pub wait_seconds_max: u32,
+    /// Seconds that a message may be scheduled ahead.
+    pub schedule_seconds_max: u32,
     /// Messages that are pending at the same time.
     pub pending_messages_max: usize,
     /// Bytes of the messages that are pending at the same time, as accounted by
@@ -38,6 +40,7 @@ impl Default for Limits {
             headers_bytes_max: 64 << 10,
             json_depth_max: 128,
             wait_seconds_max: 60,
+            schedule_seconds_max: 31_536_000,
             pending_messages_max: 10_000_000,
             pending_bytes_max: 8 << 30,
             history_messages_max: 100_000,

@@ -4,11 +4,18 @@
 //! messages share, so they are refused before anything is published. Sources: AMQP 0-9-1 (short
 //! strings hold 255 bytes), RabbitMQ's checks on `basic.publish`, and the gateway's own limits.
 
+mod terms;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::caller::Caller;
 use super::headers::{self, HeaderValue, Table};
 use super::limits::{Limits, SHORT_STRING_BYTES_MAX};
 use super::message::{Draft, Properties};
+use super::time::WallTime;
+
+pub use terms::{CALLBACK_URL_BYTES_MAX, GIVE_UP_AFTER_MS_MAX};
 
 /// Headers that start so are the gateway's own.
 pub const RESERVED_HEADER_PREFIX: &str = "x-amqpost-";
@@ -53,12 +60,15 @@ pub struct Rules {
     /// The user of the broker connection: the only `user_id` that RabbitMQ lets pass. `None` when
     /// connections have different users.
     pub broker_user: Option<Box<str>>,
+    /// Who may name a `callback_url`: the callers that have a secret to sign with.
+    pub callback_callers: BTreeSet<Caller>,
 }
 
 impl Rules {
-    /// Every fault of `draft`, in the order of its fields; none means that it may be accepted.
+    /// Every fault of `draft`, which comes at `now`, in the order of its fields; none means that it may
+    /// be accepted.
     #[must_use]
-    pub fn check(&self, draft: &Draft) -> Vec<Fault> {
+    pub fn check(&self, draft: &Draft, now: WallTime) -> Vec<Fault> {
         let mut faults = Vec::new();
         name(&mut faults, "/exchange", &draft.exchange);
         name(&mut faults, "/routing_key", &draft.routing_key);
@@ -74,6 +84,9 @@ impl Rules {
             ));
         }
         self.properties(&mut faults, &draft.properties);
+        if let Some(terms) = &draft.terms {
+            self.terms(&mut faults, terms, &draft.caller, now);
+        }
         faults
     }
 
@@ -144,10 +157,14 @@ impl Rules {
 /// What is wrong with an idempotency key: it has 1 to 255 bytes and no control characters.
 #[must_use]
 pub fn check_idempotency_key(key: &str) -> Option<String> {
-    if key.is_empty() {
+    fault_of_label(key)
+}
+
+fn fault_of_label(label: &str) -> Option<String> {
+    if label.is_empty() {
         return Some("is empty".to_owned());
     }
-    fault_of_name(key)
+    fault_of_name(label)
 }
 
 fn name(faults: &mut Vec<Fault>, pointer: &str, value: &str) {

@@ -10,7 +10,7 @@ pub struct WallTime(u64);
 impl WallTime {
     /// From milliseconds since the Unix epoch.
     #[must_use]
-    pub fn from_unix_ms(ms: u64) -> Self {
+    pub const fn from_unix_ms(ms: u64) -> Self {
         Self(ms)
     }
 

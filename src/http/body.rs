@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::parse::Faults;
 use super::problem::{Code, Problem};
 use super::state::Gateway;
 
@@ -68,6 +69,23 @@ pub(super) async fn read(body: Body, gateway: &Gateway) -> Result<Read<'_>, Prob
             Code::RequestTimeout,
             format!("the body must arrive within {seconds} seconds"),
         )),
+    }
+}
+
+/// Refuses a body that holds anything: what is written there would silently mean nothing.
+pub(super) async fn require_none(body: Body, gateway: &Gateway) -> Result<(), Problem> {
+    let unexpected = || {
+        let mut faults = Faults::default();
+        faults.push("", "no body is expected here, and there is one");
+        Problem::faulty(Code::InvalidRequest, faults)
+    };
+    if body.size_hint().lower() > 0 {
+        return Err(unexpected());
+    }
+    if read(body, gateway).await?.bytes.is_empty() {
+        Ok(())
+    } else {
+        Err(unexpected())
     }
 }
 

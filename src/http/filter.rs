@@ -1,6 +1,6 @@
 //! Which messages a list is about, from its query.
 
-use crate::domain::{Caller, ReasonCode, Status, WallTime, rules};
+use crate::domain::{Caller, ReasonCode, Status, rules};
 use crate::store::Filter;
 
 use super::parse::{self, Faults};
@@ -53,7 +53,6 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
         group,
         idempotency_key,
     ] = values.each_ref().map(Option::as_deref);
-    query::not_yet(&mut faults, "group", group);
     if let Some(fault) = idempotency_key.and_then(rules::check_idempotency_key) {
         faults.push("", format!("the query parameter idempotency_key {fault}"));
     }
@@ -68,21 +67,16 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
         status
     });
     let reason = reason.and_then(|word| {
-        let code = ReasonCode::ALL
-            .into_iter()
-            .find(|code| code.as_str() == word);
+        let code = self::reason(word);
         if code.is_none() {
             wrong("reason", "the code of a reason");
         }
         code
     });
     let mut time = |name: &str, text: Option<&str>| {
-        let time = text.map(self::time);
+        let time = text.map(parse::time);
         if time == Some(None) {
-            wrong(
-                name,
-                "a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z",
-            );
+            wrong(name, parse::TIME_EXPECTED);
         }
         time.flatten()
     };
@@ -107,7 +101,7 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
             routing_key: routing_key.map(Into::into),
             since,
             until,
-            group: None,
+            group: group.map(Into::into),
             settled_to: None,
         },
         idempotency_key: idempotency_key.map(Into::into),
@@ -116,7 +110,8 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
     })
 }
 
-fn status(word: &str) -> Option<Status> {
+/// The status that callers call `word`.
+pub(super) fn status(word: &str) -> Option<Status> {
     [
         Status::Pending,
         Status::Confirmed,
@@ -127,21 +122,17 @@ fn status(word: &str) -> Option<Status> {
     .find(|status| status.as_str() == word)
 }
 
-/// The first millisecond that is not before `text`: messages are kept by the millisecond. Times before
-/// 1970 are before every message.
-fn time(text: &str) -> Option<WallTime> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    let ms = time
-        .as_nanosecond()
-        .max(0)
-        .cast_unsigned()
-        .div_ceil(1_000_000);
-    u64::try_from(ms).ok().map(WallTime::from_unix_ms)
+/// The reason that callers call `word`.
+pub(super) fn reason(word: &str) -> Option<ReasonCode> {
+    ReasonCode::ALL
+        .into_iter()
+        .find(|code| code.as_str() == word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::WallTime;
     use crate::http::problem::Code;
 
     fn asked(query: &str) -> Result<Asked, Problem> {
@@ -152,7 +143,7 @@ mod tests {
     fn every_filter_is_read() {
         let query = "status=returned&reason=no_route&exchange=amq.default&routing_key=a%20b&limit=1000\
                      &since=2026-11-22T10:00:00.1230001Z&until=2026-11-22T11%3A00%3A00%2B01:00&cursor=x\
-                     &idempotency_key=k%20%c3%a4";
+                     &idempotency_key=k%20%c3%a4&group=g%2Fh";
         let asked = asked(query).expect("a query");
         let expected = Filter {
             caller: Some(Caller::default()),
@@ -162,6 +153,8 @@ mod tests {
             routing_key: Some("a b".into()),
             since: Some(WallTime::from_unix_ms(1_795_341_600_124)),
             until: Some(WallTime::from_unix_ms(1_795_341_600_000)),
+            group: Some("g/h".into()),
+            settled_to: None,
         };
         assert_eq!(asked.filter, expected);
         assert_eq!(asked.idempotency_key.as_deref(), Some("k ä"));
@@ -177,13 +170,13 @@ mod tests {
     #[test]
     fn every_faulty_parameter_is_told() {
         let problem = asked(
-            "status=done&reason=x&since=yesterday&until=&limit=0&group=g&idempotency_key=&offset=1",
+            "status=done&reason=x&since=yesterday&until=&limit=0&idempotency_key=&offset=1",
         )
         .expect_err("faults");
         assert_eq!(problem.code, Code::InvalidQuery);
         let told: Vec<_> = problem.errors.iter().map(|fault| &*fault.detail).collect();
         for name in PARAMETERS.iter().chain(&["offset"]) {
-            let is_faulty = !["exchange", "routing_key", "cursor"].contains(name);
+            let is_faulty = !["exchange", "routing_key", "cursor", "group"].contains(name);
             let is_told = told
                 .iter()
                 .any(|words| words.contains(&format!("parameter {name} ")));
@@ -192,13 +185,5 @@ mod tests {
         for limit in ["1001", "-1", "+1", "1.0", "", "x"] {
             assert!(asked(&format!("limit={limit}")).is_err(), "{limit}");
         }
-    }
-
-    #[test]
-    fn a_time_before_all_messages_is_no_fault() {
-        assert_eq!(
-            time("1969-12-31T23:59:59Z"),
-            Some(WallTime::from_unix_ms(0))
-        );
     }
 }

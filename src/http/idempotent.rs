@@ -12,7 +12,7 @@ use super::message_json::MessageJson;
 use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
-use super::{accept, answer, wait};
+use super::{accept, acting, answer, wait};
 use crate::clock;
 use crate::domain::{Caller, MessageId, Status, WallTime};
 use crate::relay::{AcceptError, Acceptance, Keyed};
@@ -68,7 +68,7 @@ pub(super) async fn statuses(parts: &Parts, ids: Vec<MessageId>) -> Vec<Option<S
     };
     (found.into_iter())
         .map(|found| match found {
-            Lookup::Found(record) => Some(status(&record)),
+            Lookup::Found(record) => Some(acting::status(&record)),
             Lookup::NotFound | Lookup::Expired => None,
         })
         .collect()
@@ -114,8 +114,4 @@ async fn followed(parts: &Parts, record: Box<Record>) -> Box<Record> {
         Ok(followed) => (followed.into_iter().next()).map_or(known, |(record, _)| Box::new(record)),
         Err(_) => known,
     }
-}
-
-fn status(record: &Record) -> Status {
-    (record.outcome.as_ref()).map_or(Status::Pending, |outcome| outcome.status)
 }

@@ -49,18 +49,20 @@ pub(super) struct MessageJson<'a> {
     /// Whether some hand-over ended without proof that no queue took the message. On `returned` or
     /// `failed` it means that an earlier try may have been delivered.
     duplicate_possible: bool,
-    /// Not used by this version.
+    /// The caller's own label.
     #[schema(required)]
     group: Option<&'a str>,
-    /// Not used by this version.
+    /// Not before when it is handed to the broker, as `deliver_at` or `delay_ms` said. A pending message
+    /// whose time is still to come waits for it, without any `reason`.
     #[serde(serialize_with = "told_or_null")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     deliver_at: Option<WallTime>,
-    /// When a message that waits between two tries goes out again.
+    /// When a message that waits between two tries goes out again. A scheduled one that was not tried yet
+    /// waits for `deliver_at`.
     #[serde(serialize_with = "told_or_null")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     next_attempt_at: Option<WallTime>,
-    /// Not used by this version.
+    /// After this time it is not tried any more, as `give_up_after_ms` said; a replay begins it anew.
     #[serde(serialize_with = "told_or_null")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     give_up_at: Option<WallTime>,
@@ -127,10 +129,10 @@ impl<'a> MessageJson<'a> {
             attempts: 0,
             replays: 0,
             duplicate_possible: false,
-            group: None,
-            deliver_at: None,
+            group: draft.group(),
+            deliver_at: message.due().map(|due| due.at),
             next_attempt_at: None,
-            give_up_at: None,
+            give_up_at: message.give_up_at(message.starts_at()),
             reason: None,
         }
     }
@@ -153,10 +155,10 @@ impl<'a> MessageJson<'a> {
             attempts: progress.attempts.max(record.doubt.unwrap_or(0)),
             replays: record.replays,
             duplicate_possible: progress.duplicate_possible || record.doubt.is_some(),
-            group: None,
-            deliver_at: None,
+            group: record.group.as_deref(),
+            deliver_at: record.deliver_at,
             next_attempt_at: progress.next_attempt_at,
-            give_up_at: None,
+            give_up_at: record.give_up_at,
             reason: progress.reason.as_ref().map(ReasonJson::of),
         };
         match &record.outcome {
@@ -244,6 +246,10 @@ mod tests {
             size_bytes: 1,
             accepted_at: WallTime::from_unix_ms(1),
             replays: 0,
+            group: None,
+            deliver_at: None,
+            give_up_at: None,
+            standing: None,
             doubt,
             outcome,
         };

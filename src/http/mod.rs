@@ -5,15 +5,19 @@
 
 mod accept;
 mod access_log;
+mod acting;
 mod amqp_headers;
 mod answer;
 mod api_keys;
 mod authentication;
 mod body;
+mod cancel;
 mod cursor;
 mod filter;
+mod get_group;
 mod get_message;
 mod get_payload;
+mod get_replay;
 mod head_time;
 mod health;
 mod idempotent;
@@ -32,7 +36,9 @@ mod publish_batch;
 mod publish_message;
 mod publish_raw;
 mod query;
+mod replay;
 mod serve;
+mod start_replay;
 mod state;
 mod stats;
 mod wait;
@@ -46,7 +52,9 @@ pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
 pub use serve::serve;
-pub use state::{Accepting, AcceptingAll, AcceptingKeyed, Backend, Gateway, Parts, Settings};
+pub use state::{
+    Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
+};
 
 /// Answers are about one moment and one caller.
 const NO_STORE: &str = "no-store";
@@ -62,6 +70,11 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/v1/messages/lookup", post(lookup::lookup))
         .route("/v1/messages/{id}", get(get_message::get_message))
         .route("/v1/messages/{id}/payload", get(get_payload::get_payload))
+        .route("/v1/messages/{id}/cancel", post(cancel::cancel))
+        .route("/v1/messages/{id}/replay", post(replay::replay))
+        .route("/v1/replays", post(start_replay::start_replay))
+        .route("/v1/replays/{id}", get(get_replay::get_replay))
+        .route("/v1/groups/{group}", get(get_group::get_group))
         .route(
             "/v1/exchanges/{exchange}/messages",
             post(publish_raw::publish_raw),

@@ -39,6 +39,12 @@ pub enum Code {
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// The message is with the broker, and cannot be cancelled meanwhile.
+    MessageInFlight,
+    /// The message has ended, and not by being cancelled.
+    NotCancellable,
+    /// The message is neither returned nor failed, or it was cancelled.
+    NotReplayable,
     /// The message is older than the history that is kept.
     HistoryExpired,
     /// The message is kept and its payload is not.
@@ -69,7 +75,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
@@ -80,6 +86,9 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::MessageInFlight,
+        Self::NotCancellable,
+        Self::NotReplayable,
         Self::HistoryExpired,
         Self::PayloadNotKept,
         Self::BodyTooLarge,
@@ -109,6 +118,9 @@ impl Code {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
+            Self::MessageInFlight => "message_in_flight",
+            Self::NotCancellable => "not_cancellable",
+            Self::NotReplayable => "not_replayable",
             Self::HistoryExpired => "history_expired",
             Self::PayloadNotKept => "payload_not_kept",
             Self::BodyTooLarge => "body_too_large",
@@ -138,6 +150,9 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::MessageInFlight | Self::NotCancellable | Self::NotReplayable => {
+                StatusCode::CONFLICT
+            }
             Self::HistoryExpired | Self::PayloadNotKept => StatusCode::GONE,
             Self::BodyTooLarge | Self::TooManyItems => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -166,6 +181,9 @@ impl Code {
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::RequestTimeout => "The body did not arrive in time",
+            Self::MessageInFlight => "The message is in flight",
+            Self::NotCancellable => "The message has ended already",
+            Self::NotReplayable => "The message cannot be sent again",
             Self::HistoryExpired => "Older than the history that is kept",
             Self::PayloadNotKept => "The payload is no longer kept",
             Self::BodyTooLarge => "The body is too large",
@@ -178,14 +196,15 @@ impl Code {
             Self::Overloaded => "Too much is being received at the same time",
             Self::StoreUnavailable => "The store does not answer",
             Self::Stopping => "The gateway is stopping",
-            Self::OutcomeUnknown => "Whether the message was accepted is not known",
+            Self::OutcomeUnknown => "Whether the request was carried out is not known",
         }
     }
 
     /// Whether the same request can succeed later.
     #[must_use]
     pub fn retryable(self) -> bool {
-        self.retry_after_seconds().is_some() || self == Self::RequestTimeout
+        self.retry_after_seconds().is_some()
+            || matches!(self, Self::RequestTimeout | Self::MessageInFlight)
     }
 
     /// What `Retry-After` says, for every code of the 503s.

@@ -121,10 +121,10 @@ async fn read(
 ) -> Result<Batch, Problem> {
     let refused = |refusal: Refusal| refusal.problem(Code::InvalidRequest);
     if bytes.len() <= READ_AT_ONCE_BYTES_MAX {
-        return parse::batch(&bytes, form, &caller, &gateway.rules).map_err(refused);
+        return parse::batch(&bytes, form, gateway.intake(&caller)).map_err(refused);
     }
     let gateway = gateway.clone();
-    let reading = move || parse::batch(&bytes, form, &caller, &gateway.rules);
+    let reading = move || parse::batch(&bytes, form, gateway.intake(&caller));
     match tokio::task::spawn_blocking(reading).await {
         Ok(read) => read.map_err(refused),
         Err(error) => match error.try_into_panic() {

@@ -37,7 +37,8 @@ pub(super) async fn publish_message(
     let body = body::read(body, &gateway).await?;
     let mut faults = header_faults(&head.headers);
     let key = parse::idempotency_key::of_headers(&head.headers, "", &mut faults);
-    let keyed = parse::message(&body.bytes, &caller, &gateway.rules, key, faults)
+    let intake = gateway.intake(&caller);
+    let keyed = parse::message(&body.bytes, intake, key, faults)
         .map_err(|refusal| refusal.problem(Code::InvalidMessage))?;
     accept::one(&gateway, keyed, body.without_bytes(), &head.headers).await
 }

@@ -60,7 +60,7 @@ pub(super) async fn publish_raw(
         headers: &head.headers,
         body: payload,
     };
-    let keyed = parse::raw(raw, &caller, &gateway.rules)
+    let keyed = parse::raw(raw, gateway.intake(&caller))
         .map_err(|faults| Problem::faulty(Code::InvalidMessage, faults))?;
     accept::one(&gateway, keyed, room, &head.headers).await
 }

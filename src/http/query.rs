@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 
-use super::parse::{Faults, NOT_YET};
+use super::parse::Faults;
 use super::problem::{Code, Problem};
 
 /// For endpoints without query parameters.
@@ -48,13 +48,6 @@ pub(super) fn read<'q, const N: usize>(
         }
     }
     values
-}
-
-/// Refuses the parameter `name`, which is not built yet.
-pub(super) fn not_yet(faults: &mut Faults, name: &str, value: Option<&str>) {
-    if value.is_some() {
-        faults.push("", format!("the query parameter {name} is {NOT_YET}"));
-    }
 }
 
 /// The answer to a query with these faults, if there are any.

@@ -10,10 +10,14 @@ use tokio::sync::watch;
 
 use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
-use crate::domain::{Draft, Message, Rules, topology};
+use super::parse::Intake;
+use crate::clock;
+use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
 use crate::notify::{Rates, Waiters};
-use crate::relay::{AcceptError, Acceptance, Health, Keyed, Progress, Relay};
-use crate::store::{ReadStore, Record};
+use crate::relay::{
+    AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay,
+};
+use crate::store::{BulkReplay, Filter, ReadStore, Record};
 
 /// What accepting a message will have come to.
 pub type Accepting<'a> =
@@ -26,6 +30,9 @@ pub type AcceptingAll<'a> =
 /// What accepting several of which some have keys will have come to, in their order.
 pub type AcceptingKeyed<'a> =
     Pin<Box<dyn Future<Output = Vec<Result<Acceptance, AcceptError>>> + Send + 'a>>;
+
+/// What a caller's wish about messages will have come to.
+pub type Acting<'a, T> = Pin<Box<dyn Future<Output = Result<T, AcceptError>> + Send + 'a>>;
 
 /// What takes the messages over: the [`Relay`], or a model of it in tests.
 pub trait Backend: Send + Sync + 'static {
@@ -44,6 +51,16 @@ pub trait Backend: Send + Sync + 'static {
         store: &'a Arc<dyn ReadStore>,
         kept: Duration,
     ) -> AcceptingKeyed<'a>;
+
+    /// Stops trying to publish a message whose record says pending; done when that is safe in the store.
+    fn cancel(&self, record: Record) -> Acting<'_, Cancellation>;
+
+    /// Sends a message again that was returned or has failed; done when that is safe in the store.
+    fn replay(&self, id: MessageId) -> Acting<'_, Replay>;
+
+    /// Sends again whatever matches `filter`, which has a caller and a final status, at this moment; done
+    /// when the wish is safe in the store, while the messages themselves follow in their time.
+    fn replay_matching(&self, filter: Filter) -> Acting<'_, BulkReplay>;
 
     /// How a message whose record says pending is getting on.
     fn progress(&self, record: &Record) -> Progress;
@@ -68,6 +85,18 @@ impl Backend for Relay {
         kept: Duration,
     ) -> AcceptingKeyed<'a> {
         Box::pin(Relay::accept_keyed(self, messages, store, kept))
+    }
+
+    fn cancel(&self, record: Record) -> Acting<'_, Cancellation> {
+        Box::pin(Relay::cancel(self, record))
+    }
+
+    fn replay(&self, id: MessageId) -> Acting<'_, Replay> {
+        Box::pin(Relay::replay(self, id))
+    }
+
+    fn replay_matching(&self, filter: Filter) -> Acting<'_, BulkReplay> {
+        Box::pin(Relay::replay_matching(self, filter))
     }
 
     fn progress(&self, record: &Record) -> Progress {
@@ -160,6 +189,15 @@ impl Gateway {
     /// Where bodies take their room from.
     pub(super) fn bodies(&self) -> &BodyBudget {
         &self.0.bodies
+    }
+
+    /// What messages of `caller` that come now are read with.
+    pub(super) fn intake<'a>(&'a self, caller: &'a Caller) -> Intake<'a> {
+        Intake {
+            caller,
+            rules: &self.rules,
+            now: clock::wall(),
+        }
     }
 }
 

@@ -62,6 +62,15 @@ pub(super) async fn look_up_settled(
     Ok(record)
 }
 
+/// What is kept of `id` once a commit that is under way has ended.
+pub(super) async fn look_up_settling(
+    parts: &Parts,
+    caller: &Caller,
+    id: MessageId,
+) -> Result<Box<Record>, Problem> {
+    look_up_settled(parts, caller, id, SETTLING_MAX).await
+}
+
 /// How each of `records` is getting on. One whose final status is being committed at this moment is told
 /// with it: what led there is no longer known elsewhere.
 pub(super) async fn follow(

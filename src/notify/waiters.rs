@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
+use super::group_waiters::{GroupWaiter, GroupWaiters};
 use crate::domain::{Caller, MessageId, RowId};
 use crate::store::{Audience, Settlement};
 
@@ -23,6 +24,7 @@ pub struct Waiters {
     /// How many wait, so that a commit nobody waits for takes no lock.
     count: AtomicUsize,
     next: AtomicU64,
+    groups: Arc<GroupWaiters>,
 }
 
 /// One who waits. Dropping it ends the wait.
@@ -49,6 +51,14 @@ impl Waiters {
             number,
             told,
         }
+    }
+}
+
+impl Waiters {
+    /// Starts to wait for news of a group of `caller`. Look into the store after this, not before.
+    #[must_use]
+    pub fn register_for_group(&self, caller: &Caller, group: &str) -> GroupWaiter {
+        self.groups.register(caller, group)
     }
 }
 
@@ -89,7 +99,9 @@ impl Audience for Waiters {
         Iterator::any(&mut ids, |id| waiting.contains_key(&id.row()))
     }
 
-    fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
+    fn groups_changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>) {
+        self.groups.changed(groups);
+    }
 
     fn settled(&self, settled: &[Settlement]) {
         // A waiter that registers after this look finds the commit, which came before, in the store.

@@ -18,12 +18,13 @@ fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         broker_user: Some("guest".into()),
+        callback_callers: BTreeSet::new(),
     }
 }
 
 fn pointers(draft: &Draft) -> Vec<String> {
     rules()
-        .check(draft)
+        .check(draft, WallTime::default())
         .into_iter()
         .map(|fault| fault.pointer)
         .collect()
@@ -42,7 +43,7 @@ fn with_headers(headers: Table) -> Draft {
 
 #[test]
 fn an_ordinary_message_has_no_fault() {
-    assert_eq!(rules().check(&draft()), []);
+    assert_eq!(rules().check(&draft(), WallTime::default()), []);
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::super::get_group::GroupJson;
 use super::super::message_json::MessageJson;
+use super::super::start_replay::ReplayJson;
 use crate::domain::{Caller, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
 use crate::relay::Progress;
-use crate::store::{Record, Settlement};
+use crate::store::{BulkReplay, Filter, Record, Settlement, Tally};
 
 /// The id in all examples.
 fn id() -> MessageId {
@@ -19,9 +21,34 @@ fn accepted_at() -> WallTime {
 
 /// A message with this status, as the gateway itself would tell it.
 pub(super) fn message(status: Option<Status>) -> Option<Value> {
-    let (id, accepted_at) = (id(), accepted_at());
-    let record = Record {
-        id,
+    told(&record(status.map(|status| settlement(status, reason(status)))))
+}
+
+/// A message that its caller has cancelled.
+pub(super) fn cancelled() -> Option<Value> {
+    let reason = Reason::own(ReasonCode::Cancelled, "its caller cancelled it");
+    let settlement = Settlement {
+        attempts: 0,
+        ..settlement(Status::Failed, Some(reason))
+    };
+    told(&record(Some(settlement)))
+}
+
+/// A message that is pending again.
+pub(super) fn replayed() -> Option<Value> {
+    told(&Record {
+        replays: 1,
+        ..record(None)
+    })
+}
+
+fn told(record: &Record) -> Option<Value> {
+    serde_json::to_value(MessageJson::of_record(record, &Progress::default())).ok()
+}
+
+fn record(outcome: Option<Settlement>) -> Record {
+    Record {
+        id: id(),
         caller: Caller::default(),
         exchange: "log.exchange".into(),
         routing_key: "info.log.key".into(),
@@ -29,24 +56,52 @@ pub(super) fn message(status: Option<Status>) -> Option<Value> {
         mandatory: true,
         message_id: None,
         size_bytes: 12,
-        accepted_at,
+        accepted_at: accepted_at(),
         replays: 0,
         group: None,
         deliver_at: None,
         give_up_at: None,
         standing: None,
         doubt: None,
-        outcome: status.map(|status| Settlement {
-            id,
-            status,
-            reason: reason(status),
-            attempts: 1,
-            duplicate_possible: false,
-            revision: 2,
-            settled_at: accepted_at.plus_ms(8),
-        }),
+        outcome,
+    }
+}
+
+fn settlement(status: Status, reason: Option<Reason>) -> Settlement {
+    Settlement {
+        id: id(),
+        status,
+        reason,
+        attempts: 1,
+        duplicate_possible: false,
+        revision: 2,
+        settled_at: accepted_at().plus_ms(8),
+    }
+}
+
+/// A replay of many messages that has come so far.
+pub(super) fn bulk_replay(matched: u64, replayed: u64, skipped: u64, done: bool) -> Option<Value> {
+    let bulk = BulkReplay {
+        id: id(),
+        filter: Filter::default(),
+        through: None,
+        matched,
+        replayed,
+        skipped,
+        done,
     };
-    serde_json::to_value(MessageJson::of_record(&record, &Progress::default())).ok()
+    serde_json::to_value(ReplayJson::of(&bulk)).ok()
+}
+
+/// A group of many messages.
+pub(super) fn group() -> Option<Value> {
+    let tally = Tally {
+        pending: 3,
+        confirmed: 9990,
+        returned: 6,
+        failed: 1,
+    };
+    serde_json::to_value(GroupJson::of("nightly", tally)).ok()
 }
 
 fn reason(status: Status) -> Option<Reason> {

@@ -4,6 +4,7 @@
 //! of itself (the request, which is read by hand, and which errors an endpoint gives) stands in
 //! `request` and `responses`, and tests compare both with the code.
 
+mod acting;
 mod answers;
 mod errors;
 mod examples;
@@ -17,24 +18,31 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{RefOr, Schema};
 
-pub(super) use parameters::{
-    IdPath, IdempotencyKey, ListQuery, PreferPublish, PreferReturn, PreferWait, RawHeaders,
-    RawPath, RawQuery,
+pub(super) use acting::{
+    CancelResponses, GroupResponses, ReplayMessageResponses, ReplayResponses, StartReplayResponses,
 };
-pub(super) use request::{BatchLines, BatchRequest, LookupRequest, MessageRequest};
+pub(super) use parameters::{
+    GroupPath, GroupQuery, IdPath, IdempotencyKey, ListQuery, PreferGroup, PreferMinimal,
+    PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery, ReplayIdPath,
+};
+pub(super) use request::{
+    BatchLines, BatchRequest, LookupRequest, MessageRequest, ReplayRequest,
+};
 pub(super) use responses::{
     GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
     PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
 };
 
+use super::get_group::GroupJson;
 use super::list_messages::ListJson;
 use super::lookup::LookupJson;
 use super::message_json::{MessageJson, MinimalJson, ReasonJson};
 use super::problem::{FaultJson, ProblemJson};
+use super::start_replay::ReplayJson;
 use super::stats::StatsJson;
 use super::{
-    get_message, get_payload, health, list_messages, lookup, publish_batch, publish_message,
-    publish_raw, stats,
+    cancel, get_group, get_message, get_payload, get_replay, health, list_messages, lookup,
+    publish_batch, publish_message, publish_raw, replay, start_replay, stats,
 };
 use crate::domain::Limits;
 
@@ -49,8 +57,13 @@ use crate::domain::Limits;
         get_message::get_message,
         list_messages::list_messages,
         lookup::lookup,
+        get_group::get_group,
         get_payload::get_payload,
         stats::stats,
+        replay::replay,
+        start_replay::start_replay,
+        get_replay::get_replay,
+        cancel::cancel,
         health::alive,
         health::ready,
         document
@@ -62,7 +75,9 @@ use crate::domain::Limits;
         answers::BatchAnswer,
         ListJson<'static>,
         LookupJson<'static>,
+        GroupJson<'static>,
         StatsJson<'static>,
+        ReplayJson,
         ProblemJson,
         FaultJson,
         request::HeaderValueSchema,
@@ -70,6 +85,7 @@ use crate::domain::Limits;
     tags(
         (name = "publishing", description = "Handing messages over."),
         (name = "asking", description = "What became of them."),
+        (name = "acting", description = "Changing what becomes of them."),
         (name = "operating", description = "For whoever runs the gateway.")
     )
 )]
@@ -160,6 +176,7 @@ caller sees its own messages only: those of others are as unknown as if they had
 | headers of a message, as AMQP encodes them | {headers} KiB |\n\
 | nesting of a JSON payload or of headers | {depth} levels |\n\
 | `Prefer: wait` | {wait} s |\n\
+| `deliver_at`, `delay_ms` | {schedule} days ahead |\n\
 | pending messages | {pending} |\n\
 | pending messages, their bytes | {pending_bytes} MiB |\n\
 | settled messages that a store in memory keeps | {history} |\n\
@@ -170,6 +187,7 @@ caller sees its own messages only: those of others are as unknown as if they had
         headers = kib(limits.headers_bytes_max),
         depth = limits.json_depth_max,
         wait = limits.wait_seconds_max,
+        schedule = limits.schedule_seconds_max / 86_400,
         pending = limits.pending_messages_max,
         pending_bytes = mib(limits.pending_bytes_max),
         history = limits.history_messages_max,

@@ -49,6 +49,62 @@ pub(in crate::http) struct PreferReturn {
     prefer: Option<String>,
 }
 
+/// What a caller may prefer when acting on a message.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct PreferMinimal {
+    /// `return=minimal`: only id and status. `wait` is not honoured. `Preference-Applied` tells what was.
+    #[param(rename = "Prefer", example = "return=minimal", value_type = Option<String>)]
+    prefer: Option<String>,
+}
+
+/// What a caller may prefer of a group.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct PreferGroup {
+    /// `wait=N`: answer when no message of the group is pending, and as many as `expect` says were
+    /// accepted, after at most N seconds (capped at the configured limit). `Preference-Applied` tells what
+    /// was honoured.
+    #[param(rename = "Prefer", example = "wait=10", value_type = Option<String>)]
+    prefer: Option<String>,
+}
+
+/// Which group.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct GroupPath {
+    /// Percent-encoded, a slash in it as `%2F`.
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    group: String,
+}
+
+/// How much of a group is waited for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct GroupQuery {
+    /// Messages that the group has at least once it is complete; of use with `Prefer: wait` only.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    expect: Option<u64>,
+}
+
+/// Which replay.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(in crate::http) struct ReplayIdPath {
+    /// The id that starting it answered.
+    #[param(format = "uuid")]
+    id: String,
+}
+
 /// Which message.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -87,6 +143,28 @@ pub(in crate::http) struct RawQuery {
     /// Messages with the same exchange and ordering key keep their order.
     #[param(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     ordering_key: Option<String>,
+    /// Not before when the message is handed to the broker, as RFC 3339 writes it, with the offset (a plus
+    /// in it as `%2B`). At most a year ahead; a time that is over means at once.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-11-22T10:00:00Z")]
+    deliver_at: Option<String>,
+    /// Milliseconds after acceptance before which the message is not handed to the broker. Not beside
+    /// `deliver_at`.
+    #[param(minimum = 0, maximum = 31_536_000_000_i64)]
+    delay_ms: Option<u64>,
+    /// A message that has not been settled so many milliseconds after its acceptance, or after its time,
+    /// fails as `expired`.
+    #[param(minimum = 1, maximum = 315_360_000_000_i64)]
+    give_up_after_ms: Option<u64>,
+    /// Where a webhook goes once the status is final; only for callers with a webhook secret.
+    #[param(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$")]
+    callback_url: Option<String>,
+    /// The caller's own label, to ask about many messages at once.
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    group: Option<String>,
 }
 
 /// The properties of a raw message.
@@ -140,13 +218,15 @@ pub(in crate::http) struct ListQuery {
     status: Option<String>,
     /// With the reason of this code only.
     #[param(
-        pattern = "^(no_route|nacked|exchange_not_found|access_refused|precondition_failed|message_too_large|connection_lost|broker_unavailable|broker_blocked|broker_error)$"
+        pattern = "^(no_route|nacked|exchange_not_found|access_refused|precondition_failed|message_too_large|connection_lost|broker_unavailable|broker_blocked|broker_error|expired|cancelled)$"
     )]
     reason: Option<String>,
     /// To this exchange only; empty or `amq.default` is the default exchange.
     exchange: Option<String>,
     /// With this routing key only.
     routing_key: Option<String>,
+    /// With this label only.
+    group: Option<String>,
     /// The message that was accepted with this key, while the key lives.
     #[param(
         min_length = 1,

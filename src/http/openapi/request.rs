@@ -47,21 +47,29 @@ pub(in crate::http) struct MessageRequest {
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
     )]
     idempotency_key: Option<String>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    deliver_at: Option<()>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    delay_ms: Option<()>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    give_up_after_ms: Option<()>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    callback_url: Option<()>,
-    /// Not supported by this version yet: refused.
-    #[schema(schema_with = not_yet)]
-    group: Option<()>,
+    /// Not before when the message is handed to the broker, as RFC 3339 writes it, with the offset. At most a
+    /// year ahead; a time that is over means at once.
+    #[schema(format = DateTime)]
+    deliver_at: Option<String>,
+    /// Milliseconds after acceptance before which the message is not handed to the broker, at most a year.
+    /// Not beside `deliver_at`.
+    #[schema(minimum = 0, maximum = 31_536_000_000_i64)]
+    delay_ms: Option<i64>,
+    /// A message that has not been settled so many milliseconds after its acceptance, or after its time,
+    /// fails as `expired`. Never while it is in flight.
+    #[schema(minimum = 1, maximum = 315_360_000_000_i64)]
+    give_up_after_ms: Option<i64>,
+    /// Where a webhook goes once the status is final: an absolute `http` or `https` URL without user name.
+    /// Only for callers with a webhook secret, and refused otherwise.
+    #[schema(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$")]
+    callback_url: Option<String>,
+    /// 1 to 255 bytes. The caller's own label, to ask about many messages at once.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
+    group: Option<String>,
 }
 
 /// The AMQP basic properties by their standard names. Strings hold at most 255 bytes of UTF-8 and no
@@ -144,6 +152,35 @@ impl PartialSchema for BatchLines {
 
 impl ToSchema for BatchLines {}
 
+/// Which messages are to be sent again: those of this status that match every filter which is given, and at
+/// least one must be. Null is the same as its absence.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"status": "returned", "exchange": "log.exchange", "since": "2026-11-22T10:00:00Z"}), min_properties = 2)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(in crate::http) struct ReplayRequest {
+    /// `returned` or `failed`.
+    #[schema(pattern = "^(returned|failed)$")]
+    status: String,
+    /// With the reason of this code only.
+    #[schema(
+        pattern = "^(no_route|nacked|exchange_not_found|access_refused|precondition_failed|message_too_large|connection_lost|broker_unavailable|broker_blocked|broker_error|expired|cancelled)$"
+    )]
+    reason: Option<String>,
+    /// To this exchange only; empty or `amq.default` is the default exchange.
+    exchange: Option<String>,
+    /// With this routing key only.
+    routing_key: Option<String>,
+    /// With this label only.
+    group: Option<String>,
+    /// Accepted at this time or later.
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// Accepted before this time.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+}
+
 /// The messages that are asked about.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -164,13 +201,6 @@ fn ids() -> RefOr<Schema> {
         .min_items(Some(1))
         .max_items(Some(1000))
         .description(Some("What is no UUID is an id that nobody knows."))
-        .into()
-}
-
-/// A field that is specified and refused until it is built. Null is the same as its absence.
-fn not_yet() -> RefOr<Schema> {
-    let null = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null));
-    null.description(Some("Not supported by this version yet: refused."))
         .into()
 }
 

@@ -12,6 +12,7 @@ use utoipa::openapi::{
 
 use super::super::problem::Code;
 use super::super::stats;
+use super::acting::of_statuses;
 use super::errors::{errors, problem_example};
 use super::examples;
 use crate::domain::Status;
@@ -19,10 +20,10 @@ use crate::domain::Status;
 pub(super) type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any endpoint may answer that has to do with messages.
-const ANY: [Code; 2] = [Code::Unauthorized, Code::InvalidQuery];
+pub(super) const ANY: [Code; 2] = [Code::Unauthorized, Code::InvalidQuery];
 
 /// What any endpoint may answer that reads a body.
-const BODY: [Code; 4] = [
+pub(super) const BODY: [Code; 4] = [
     Code::IncompleteBody,
     Code::RequestTimeout,
     Code::BodyTooLarge,
@@ -74,19 +75,19 @@ fn accepted(mut responses: Responses) -> Responses {
         "202".to_owned(),
         message(
             "Accepted, and no final status yet. The message is safe in the store.",
-            &[("pending", None)],
-            Body::AsPreferred,
+            &of_statuses(&[("pending", None)]),
+            Body::Accepted,
         ),
     );
     responses.insert(
         "200".to_owned(),
         message(
             "Accepted, and settled within the time that `Prefer: wait` gave, or before this repeat.",
-            &[
+            &of_statuses(&[
                 ("confirmed", Some(Status::Confirmed)),
                 ("returned", Some(Status::Returned)),
-            ],
-            Body::AsPreferred,
+            ]),
+            Body::Accepted,
         ),
     );
     responses
@@ -168,12 +169,12 @@ impl IntoResponses for GetResponses {
             "200".to_owned(),
             message(
                 "The message as it stands.",
-                &[
+                &of_statuses(&[
                     ("pending", None),
                     ("confirmed", Some(Status::Confirmed)),
                     ("returned", Some(Status::Returned)),
                     ("failed", Some(Status::Failed)),
-                ],
+                ]),
                 Body::Whole,
             ),
         );
@@ -277,15 +278,19 @@ impl IntoResponses for OperatingResponses {
     }
 }
 
-/// Whether `return=minimal` is honoured.
+/// What is told of a message.
 #[derive(Clone, Copy, PartialEq)]
-enum Body {
-    AsPreferred,
+pub(super) enum Body {
+    /// `return=minimal` is honoured, and the message may be one that was accepted before.
+    Accepted,
+    /// `return=minimal` is honoured.
+    Preferred,
+    /// All of it.
     Whole,
 }
 
 /// JSON of this schema.
-fn told(description: &str, schema: &str, example: Option<Value>) -> RefOr<Response> {
+pub(super) fn told(description: &str, schema: &str, example: Option<Value>) -> RefOr<Response> {
     let json = content(schema).example(example).build();
     let response = ResponseBuilder::new()
         .description(description)
@@ -294,16 +299,16 @@ fn told(description: &str, schema: &str, example: Option<Value>) -> RefOr<Respon
     RefOr::T(response.build())
 }
 
-fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -> RefOr<Response> {
-    let examples = examples.iter().map(|(name, status)| {
-        (
-            *name,
-            ExampleBuilder::new().value(examples::message(*status)),
-        )
-    });
+pub(super) fn message(
+    description: &str,
+    examples: &[(&str, Option<Value>)],
+    body: Body,
+) -> RefOr<Response> {
+    let examples = (examples.iter())
+        .map(|(name, value)| (*name, ExampleBuilder::new().value(value.clone())));
     let schema = match body {
         Body::Whole => content("Message"),
-        Body::AsPreferred => ContentBuilder::new().schema(Some(
+        Body::Accepted | Body::Preferred => ContentBuilder::new().schema(Some(
             AnyOfBuilder::new()
                 .item(Ref::from_schema_name("Message"))
                 .item(Ref::from_schema_name("MessageMinimal")),
@@ -323,7 +328,7 @@ fn message(description: &str, examples: &[(&str, Option<Status>)], body: Body) -
         )
         .header("Vary", header("`Prefer`", Type::String))
         .header("Cache-Control", header("`no-store`", Type::String));
-    if body == Body::AsPreferred {
+    if body == Body::Accepted {
         let location = header("Where to ask for the message.", Type::String);
         let replayed = header(
             "`true`, when the message was accepted before with the same idempotency key.",

@@ -7,8 +7,7 @@
 use super::faults::Faults;
 use super::fields::{self, wrong_kind};
 use super::json::{self, Cursor, Kind, Malformed};
-use super::{Refusal, checked, keyed};
-use crate::domain::{Caller, Rules};
+use super::{Intake, Refusal, checked, keyed};
 use crate::relay::Keyed;
 
 /// Once so many faults are listed, each further item lists only its first: a body of nothing but faults
@@ -37,12 +36,10 @@ pub(crate) struct Batch {
 pub(crate) fn batch(
     body: &[u8],
     form: Form,
-    caller: &Caller,
-    rules: &Rules,
+    intake: Intake<'_>,
 ) -> Result<Batch, Refusal> {
     let mut reader = Reader {
-        caller,
-        rules,
+        intake,
         batch: Batch::default(),
         faults_listed: 0,
     };
@@ -68,8 +65,7 @@ fn faulty(at: &str, detail: &str) -> Refusal {
 }
 
 struct Reader<'a> {
-    caller: &'a Caller,
-    rules: &'a Rules,
+    intake: Intake<'a>,
     batch: Batch,
     faults_listed: usize,
 }
@@ -113,15 +109,15 @@ impl Reader<'_> {
 
     fn item(&mut self, raw: &str) -> Result<(), Refusal> {
         let index = self.batch.good.len() + self.batch.faulty.len();
-        let max = self.rules.limits.batch_items_max;
+        let max = self.intake.rules.limits.batch_items_max;
         if index >= max {
             return Err(Refusal::TooMany(max));
         }
         let listed_max = FAULTS_LISTED_MAX.saturating_sub(self.faults_listed).max(1);
         let mut faults = Faults::at_most(listed_max);
         let read = if Kind::of(raw) == Kind::Object {
-            let keyed = keyed(raw, self.caller, self.rules, None, &mut faults);
-            checked(keyed, self.rules, faults)
+            let keyed = keyed(raw, self.intake, None, &mut faults);
+            checked(keyed, self.intake, faults)
         } else {
             wrong_kind(&mut faults, "", raw, "an object");
             Err(faults)
@@ -140,7 +136,9 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Limits;
+    use std::collections::BTreeSet;
+
+    use crate::domain::{Caller, Limits, Rules, WallTime};
     use proptest::prelude::*;
 
     fn rules(batch_items_max: usize) -> Rules {
@@ -150,11 +148,21 @@ mod tests {
                 ..Limits::default()
             },
             broker_user: None,
+            callback_callers: BTreeSet::new(),
         }
     }
 
+    fn read_bytes(form: Form, body: &[u8], batch_items_max: usize) -> Result<Batch, Refusal> {
+        let intake = Intake {
+            caller: &Caller::default(),
+            rules: &rules(batch_items_max),
+            now: WallTime::default(),
+        };
+        batch(body, form, intake)
+    }
+
     fn read(form: Form, body: &str) -> Result<Batch, Refusal> {
-        batch(body.as_bytes(), form, &Caller::default(), &rules(10_000))
+        read_bytes(form, body.as_bytes(), 10_000)
     }
 
     fn payloads(batch: &Batch) -> Vec<&str> {
@@ -220,14 +228,7 @@ mod tests {
     #[test]
     fn exactly_the_limit_is_taken_and_one_item_more_is_not() {
         let body = "{\"payload\":1}\n1\n{\"payload\":2}";
-        let read = |max| {
-            batch(
-                body.as_bytes(),
-                Form::Lines,
-                &Caller::default(),
-                &rules(max),
-            )
-        };
+        let read = |max| read_bytes(Form::Lines, body.as_bytes(), max);
         assert!(read(3).is_ok());
         assert_eq!(read(2), Err(Refusal::TooMany(2)));
     }
@@ -257,12 +258,12 @@ mod tests {
             let whole = read(Form::Json, &array).expect("a batch");
             prop_assert_eq!(super::tests::payloads(&whole), payloads.iter().map(String::as_str).collect::<Vec<_>>());
             let cut_array = &array.as_bytes()[..cut.index(array.len())];
-            let read_cut = batch(cut_array, Form::Json, &Caller::default(), &rules(100));
+            let read_cut = read_bytes(Form::Json, cut_array, 100);
             prop_assert!(matches!(read_cut, Err(Refusal::Malformed(_))));
 
             let lines = items.join("\n");
             let at = cut.index(lines.len());
-            let read_cut = batch(&lines.as_bytes()[..at], Form::Lines, &Caller::default(), &rules(100));
+            let read_cut = read_bytes(Form::Lines, &lines.as_bytes()[..at], 100);
             let between = at == 0 || lines.as_bytes()[at] == b'\n' || lines.as_bytes()[at - 1] == b'\n';
             prop_assert_eq!(matches!(read_cut, Err(Refusal::Malformed(_))), !between);
         }

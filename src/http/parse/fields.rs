@@ -9,9 +9,6 @@ use super::faults::Faults;
 use super::json::{self, Cursor, Kind};
 use crate::domain::rules::pointer_step;
 
-/// What a caller is told about things that are specified but not built yet.
-pub(crate) const NOT_YET: &str = "not supported by this version yet";
-
 /// The values of the object `raw` at `at`, in the order of `names`, each as it is written. Names
 /// that are not known or occur twice are faults.
 pub(super) fn read<'a, const N: usize>(
@@ -81,13 +78,6 @@ pub(super) fn whole(
         faults.push(at, format!("must be a whole number from {from} to {to}"));
     }
     number
-}
-
-/// Refuses the outermost field `name`, which is not built yet.
-pub(super) fn not_yet(faults: &mut Faults, name: &str, raw: Option<&str>) {
-    if present(raw).is_some() {
-        faults.push(pointer_step("", name), NOT_YET);
-    }
 }
 
 /// The value, unless it is null.

@@ -13,18 +13,22 @@ pub(super) mod json;
 mod payload;
 pub(super) mod properties;
 pub(super) mod raw;
+pub(super) mod replay_filter;
+mod terms;
+mod time;
 
 use std::borrow::Cow;
 
 pub(super) use batch::{Batch, Form, batch};
 pub(super) use faults::Faults;
-pub(super) use fields::NOT_YET;
 pub(super) use ids::ids;
 pub(super) use json::Malformed;
 pub(super) use raw::{Raw, raw, refuse_headers};
+pub(super) use replay_filter::replay_filter;
+pub(super) use time::{EXPECTED as TIME_EXPECTED, time};
 
 use super::problem::{Code, Problem};
-use crate::domain::{Caller, Draft, Rules};
+use crate::domain::{Caller, Draft, Rules, WallTime};
 use crate::relay::Keyed;
 
 /// The alias of the default exchange in the `RabbitMQ` HTTP API.
@@ -72,23 +76,33 @@ impl Refusal {
     }
 }
 
+/// What every message of a request is read with.
+#[derive(Clone, Copy)]
+pub(super) struct Intake<'a> {
+    /// Whose messages they are.
+    pub(super) caller: &'a Caller,
+    /// What they must fulfil.
+    pub(super) rules: &'a Rules,
+    /// When they come.
+    pub(super) now: WallTime,
+}
+
 /// The message in `body`. `key` is the one that the request's headers give it, and `faults` are those
 /// that they have.
 pub(super) fn message(
     body: &[u8],
-    caller: &Caller,
-    rules: &Rules,
+    intake: Intake<'_>,
     key: Option<Box<str>>,
     mut faults: Faults,
 ) -> Result<Keyed, Refusal> {
     let raw = json::object(body).map_err(Refusal::Malformed)?;
-    let keyed = keyed(raw, caller, rules, key, &mut faults);
-    checked(keyed, rules, faults).map_err(Refusal::Faulty)
+    let keyed = keyed(raw, intake, key, &mut faults);
+    checked(keyed, intake, faults).map_err(Refusal::Faulty)
 }
 
 /// `keyed`, when neither the reading nor the rules have a fault to find.
-fn checked(keyed: Keyed, rules: &Rules, mut faults: Faults) -> Result<Keyed, Faults> {
-    for fault in rules.check(&keyed.draft) {
+fn checked(keyed: Keyed, intake: Intake<'_>, mut faults: Faults) -> Result<Keyed, Faults> {
+    for fault in intake.rules.check(&keyed.draft, intake.now) {
         faults.add(fault);
     }
     if faults.is_empty() {
@@ -110,8 +124,7 @@ pub(super) fn exchange<'a>(name: impl Into<Cow<'a, str>>) -> Box<str> {
 /// Reads what can be read; what is faulty has its default.
 fn keyed(
     raw: &str,
-    caller: &Caller,
-    rules: &Rules,
+    Intake { caller, rules, .. }: Intake<'_>,
     key: Option<Box<str>>,
     faults: &mut Faults,
 ) -> Keyed {
@@ -124,7 +137,7 @@ fn keyed(
         mandatory,
         ordering_key,
         idempotency_key,
-        not_yet @ ..,
+        terms @ ..,
     ] = fields::read(raw, "", &FIELDS, faults);
     let exchange = fields::text(faults, "/exchange", exchange).unwrap_or_default();
     let exchange = self::exchange(String::from(exchange));
@@ -140,10 +153,7 @@ fn keyed(
     let mandatory = fields::flag(faults, "/mandatory", mandatory).unwrap_or(true);
     let ordering_key = fields::text(faults, "/ordering_key", ordering_key);
     let key = idempotency_key::of_field(idempotency_key, key, faults);
-    let later = FIELDS.iter().skip(FIELDS.len() - not_yet.len());
-    for (name, value) in later.zip(not_yet) {
-        fields::not_yet(faults, name, value);
-    }
+    let terms = terms::of_fields(faults, terms);
     let draft = Draft {
         caller: caller.clone(),
         exchange,
@@ -152,7 +162,7 @@ fn keyed(
         ordering_key,
         properties,
         payload: payload.bytes,
-        terms: None,
+        terms,
     };
     Keyed { draft, key }
 }

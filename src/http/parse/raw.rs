@@ -8,10 +8,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::faults::Faults;
-use super::fields::NOT_YET;
-use super::{checked, exchange, idempotency_key};
+use super::{Intake, checked, exchange, idempotency_key, terms};
 use crate::domain::rules::pointer_step;
-use crate::domain::{self, Caller, DeliveryMode, Draft, Properties, Rules};
+use crate::domain::{self, DeliveryMode, Draft, Properties};
 use crate::relay::Keyed;
 
 /// The query parameters, which the document of the API is compared with.
@@ -54,9 +53,9 @@ pub(crate) struct Raw<'r> {
 }
 
 /// The message that `request` is.
-pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Keyed, Faults> {
+pub(crate) fn raw(request: Raw<'_>, intake: Intake<'_>) -> Result<Keyed, Faults> {
     let mut faults = Faults::default();
-    let [routing_key, mandatory, ordering_key, not_yet @ ..] = request.options;
+    let [routing_key, mandatory, ordering_key, terms @ ..] = request.options;
     if request.exchange.is_none() {
         faults.push("/exchange", "is not UTF-8 once it is decoded");
     }
@@ -68,27 +67,18 @@ pub(crate) fn raw(request: Raw<'_>, caller: &Caller, rules: &Rules) -> Result<Ke
             true
         }
     };
-    for (name, value) in OPTIONS
-        .iter()
-        .skip(OPTIONS.len() - not_yet.len())
-        .zip(not_yet)
-    {
-        if value.is_some() {
-            faults.push(pointer_step("", name), NOT_YET);
-        }
-    }
     let key = idempotency_key::of_headers(request.headers, "/idempotency_key", &mut faults);
     let draft = Draft {
-        caller: caller.clone(),
+        caller: intake.caller.clone(),
         exchange: exchange(request.exchange.unwrap_or_default()),
         routing_key: routing_key.unwrap_or_default().into(),
         mandatory,
         ordering_key: ordering_key.map(Into::into),
         properties: properties(request.headers, &mut faults),
         payload: request.body,
-        terms: None,
+        terms: terms::of_options(&mut faults, terms),
     };
-    checked(Keyed { draft, key }, rules, faults)
+    checked(Keyed { draft, key }, intake, faults)
 }
 
 fn properties(headers: &HeaderMap, faults: &mut Faults) -> Properties {

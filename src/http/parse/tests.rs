@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::domain::Limits;
 
@@ -5,6 +7,7 @@ fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         broker_user: None,
+        callback_callers: BTreeSet::new(),
     }
 }
 
@@ -13,10 +16,14 @@ fn read(body: &str) -> Result<Draft, Refusal> {
 }
 
 fn read_keyed(body: &str, key: Option<&str>) -> Result<Keyed, Refusal> {
+    let intake = Intake {
+        caller: &Caller::default(),
+        rules: &rules(),
+        now: WallTime::default(),
+    };
     message(
         body.as_bytes(),
-        &Caller::default(),
-        &rules(),
+        intake,
         key.map(Into::into),
         Faults::default(),
     )

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::domain::Limits;
+use crate::domain::{Caller, Limits, Rules, WallTime};
 
 fn read(
     exchange: Option<&str>,
@@ -22,6 +24,12 @@ fn read_keyed(
     let rules = Rules {
         limits: Limits::default(),
         broker_user: None,
+        callback_callers: BTreeSet::new(),
+    };
+    let intake = Intake {
+        caller: &Caller::default(),
+        rules: &rules,
+        now: WallTime::default(),
     };
     let request = Raw {
         exchange: exchange.map(Into::into),
@@ -29,7 +37,7 @@ fn read_keyed(
         headers: &map,
         body: Bytes::from_static(b"\0\xff"),
     };
-    raw(request, &Caller::default(), &rules).map_err(|faults| {
+    raw(request, intake).map_err(|faults| {
         let (faults, _) = faults.into_parts();
         faults.into_iter().map(|fault| fault.pointer).collect()
     })

@@ -1,0 +1,153 @@
+//! `GET /v1/groups/{group}`: many messages at once, by the label that their caller gave them.
+
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use serde::Serialize;
+use tokio::time::sleep;
+use utoipa::ToSchema;
+
+use super::amqp_headers::NoAmqpHeaders;
+use super::parse::Faults;
+use super::prefer::Preferences;
+use super::problem::{Code, Problem};
+use super::state::{Gateway, stopped};
+use super::{answer, openapi, query, wait};
+use crate::domain::Caller;
+use crate::store::Tally;
+
+/// A group that changes with every commit is asked about no more often than this.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+
+/// The query parameters, which the document of the API is compared with.
+pub(super) const PARAMETERS: [&str; 1] = ["expect"];
+
+/// The messages of a group, by their present status.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Group)]
+pub(super) struct GroupJson<'a> {
+    /// The caller's own label.
+    group: &'a str,
+    /// All that were accepted with it, also those that are no longer kept.
+    total: u64,
+    pending: u64,
+    confirmed: u64,
+    returned: u64,
+    failed: u64,
+}
+
+impl<'a> GroupJson<'a> {
+    pub(super) fn of(group: &'a str, tally: Tally) -> Self {
+        Self {
+            group,
+            total: tally.accepted(),
+            pending: tally.pending,
+            confirmed: tally.confirmed,
+            returned: tally.returned,
+            failed: tally.failed,
+        }
+    }
+}
+
+/// Ask for a group
+///
+/// Counts of the caller's messages with this label. With `Prefer: wait=N` the answer waits until none of
+/// them is pending and, with `expect`, at least so many were accepted, at most N seconds; it is 200 whether
+/// or not it came to that. A group of which nothing is kept is a 404: at once, unless some messages are
+/// expected; those may be on their way, and so they are waited for too.
+#[utoipa::path(
+    get,
+    path = "/v1/groups/{group}",
+    operation_id = "getGroup",
+    tag = "asking",
+    params(openapi::GroupPath, openapi::GroupQuery, openapi::PreferGroup),
+    responses(openapi::GroupResponses)
+)]
+pub(super) async fn get_group(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    _: NoAmqpHeaders,
+    group: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expect = expect(uri.query())?;
+    let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
+    let preferences = Preferences::of(&headers, wait_seconds_max).only_wait();
+    let unknown = || Problem::new(Code::NotFound, "no message of this group is kept");
+    // What is not UTF-8 is nobody's label.
+    let Path(group) = group.map_err(|_| unknown())?;
+    let wait = preferences.wait().unwrap_or_default();
+    let tally = settled(&gateway, &caller, &group, expect, wait).await?;
+    let told = GroupJson::of(&group, tally.ok_or_else(unknown)?);
+    let mut response = answer::json(StatusCode::OK, &told);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Prefer"));
+    preferences.tell(headers);
+    Ok(response)
+}
+
+fn expect(query: Option<&str>) -> Result<u64, Problem> {
+    let mut faults = Faults::default();
+    let [expect] = query::read(query, &PARAMETERS, &mut faults);
+    let number = expect.as_deref().map_or(Some(0), |text| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    });
+    if number.is_none() {
+        let detail = "the query parameter expect must be a whole number of messages";
+        faults.push("", detail);
+    }
+    query::refuse(faults)?;
+    Ok(number.unwrap_or_default())
+}
+
+/// The counts of a group once it is settled, or after `wait`, or when the process stops, whatever comes
+/// first.
+async fn settled(
+    gateway: &Gateway,
+    caller: &Caller,
+    group: &str,
+    expect: u64,
+    wait: Duration,
+) -> Result<Option<Tally>, Problem> {
+    // The order matters: a commit between the two is news to the waiter.
+    let mut waiter = gateway.waiters.register_for_group(caller, group);
+    let over = async {
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = stopped(gateway.stop.clone()) => {}
+        }
+    };
+    tokio::pin!(over);
+    let mut is_over = wait.is_zero();
+    loop {
+        waiter.look();
+        let pause = sleep(BETWEEN_LOOKS);
+        let tally = look(gateway, caller, group).await?;
+        let is_settled = match tally {
+            None => expect == 0,
+            Some(tally) => tally.pending == 0 && tally.accepted() >= expect,
+        };
+        if is_settled || is_over {
+            return Ok(tally);
+        }
+        tokio::select! {
+            () = waiter.changed() => {}
+            // Without news the last answer still holds.
+            () = &mut over => return Ok(tally),
+        }
+        tokio::select! {
+            () = pause => {}
+            () = &mut over => is_over = true,
+        }
+    }
+}
+
+async fn look(gateway: &Gateway, caller: &Caller, group: &str) -> Result<Option<Tally>, Problem> {
+    let (caller, group) = (caller.clone(), Box::<str>::from(group));
+    wait::ask(gateway, move |store| store.group(&caller, &group)).await
+}

@@ -1,0 +1,41 @@
+//! `GET /v1/replays/{id}`: how far the sending again of many messages has come.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::amqp_headers::NoAmqpHeaders;
+use super::problem::{Code, Problem};
+use super::query::NoQuery;
+use super::start_replay::ReplayJson;
+use super::state::Gateway;
+use super::{answer, openapi, wait};
+use crate::domain::{Caller, MessageId};
+
+/// Ask for a replay
+///
+/// How far it has come. Of those that are done, at least the last thousand of the gateway are kept.
+#[utoipa::path(
+    get,
+    path = "/v1/replays/{id}",
+    operation_id = "getReplay",
+    tag = "acting",
+    params(openapi::ReplayIdPath),
+    responses(openapi::ReplayResponses)
+)]
+pub(super) async fn get_replay(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    _: (NoQuery, NoAmqpHeaders),
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(Code::NotFound, "no replay has this id");
+    let id: Option<MessageId> = id.ok().and_then(|Path(id)| id.parse().ok());
+    let id = id.ok_or_else(unknown)?;
+    let bulk = wait::ask(&gateway, move |store| store.bulk_replay(id)).await?;
+    // Somebody else's is as unknown as one that never was.
+    let bulk = bulk.filter(|bulk| bulk.filter.caller.as_ref() == Some(&caller));
+    let bulk = bulk.ok_or_else(unknown)?;
+    Ok(answer::json(StatusCode::OK, &ReplayJson::of(&bulk)))
+}
