@@ -169,10 +169,9 @@ mod tests {
 
     #[test]
     fn every_faulty_parameter_is_told() {
-        let problem = asked(
-            "status=done&reason=x&since=yesterday&until=&limit=0&idempotency_key=&offset=1",
-        )
-        .expect_err("faults");
+        let problem =
+            asked("status=done&reason=x&since=yesterday&until=&limit=0&idempotency_key=&offset=1")
+                .expect_err("faults");
         assert_eq!(problem.code, Code::InvalidQuery);
         let told: Vec<_> = problem.errors.iter().map(|fault| &*fault.detail).collect();
         for name in PARAMETERS.iter().chain(&["offset"]) {

@@ -17,6 +17,7 @@ use super::problem::{Code, Problem};
 use super::state::{Gateway, stopped};
 use super::{answer, openapi, query, wait};
 use crate::domain::Caller;
+use crate::notify::GroupWaiter;
 use crate::store::Tally;
 
 /// A group that changes with every commit is asked about no more often than this.
@@ -114,31 +115,49 @@ async fn settled(
     expect: u64,
     wait: Duration,
 ) -> Result<Option<Tally>, Problem> {
-    // The order matters: a commit between the two is news to the waiter.
-    let mut waiter = gateway.waiters.register_for_group(caller, group);
+    let waiter = gateway.waiters.register_for_group(caller, group);
+    let is_settled = |tally: &Option<Tally>| match tally {
+        None => expect == 0,
+        Some(tally) => wait.is_zero() || (tally.pending == 0 && tally.accepted() >= expect),
+    };
     let over = async {
         tokio::select! {
             () = sleep(wait) => {}
             () = stopped(gateway.stop.clone()) => {}
         }
     };
+    until(is_settled, waiter, over, || {
+        let (caller, group) = (caller.clone(), Box::<str>::from(group));
+        wait::ask(gateway, move |store| store.group(&caller, &group))
+    })
+    .await
+}
+
+/// Looks until what is seen `is_settled`, or the time is `over`: at once, and then when there is news, which
+/// costs a look now and then however much of it there is. The waiter came before the first look, so that
+/// a commit between the two is news to it.
+async fn until<T, L>(
+    is_settled: impl Fn(&T) -> bool,
+    mut waiter: GroupWaiter,
+    over: impl Future<Output = ()>,
+    mut look: impl FnMut() -> L,
+) -> Result<T, Problem>
+where
+    L: Future<Output = Result<T, Problem>>,
+{
     tokio::pin!(over);
-    let mut is_over = wait.is_zero();
+    let mut is_over = false;
     loop {
         waiter.look();
         let pause = sleep(BETWEEN_LOOKS);
-        let tally = look(gateway, caller, group).await?;
-        let is_settled = match tally {
-            None => expect == 0,
-            Some(tally) => tally.pending == 0 && tally.accepted() >= expect,
-        };
-        if is_settled || is_over {
-            return Ok(tally);
+        let seen = look().await?;
+        if is_settled(&seen) || is_over {
+            return Ok(seen);
         }
         tokio::select! {
             () = waiter.changed() => {}
-            // Without news the last answer still holds.
-            () = &mut over => return Ok(tally),
+            // Without news, what was seen last still holds.
+            () = &mut over => return Ok(seen),
         }
         tokio::select! {
             () = pause => {}
@@ -147,7 +166,55 @@ async fn settled(
     }
 }
 
-async fn look(gateway: &Gateway, caller: &Caller, group: &str) -> Result<Option<Tally>, Problem> {
-    let (caller, group) = (caller.clone(), Box::<str>::from(group));
-    wait::ask(gateway, move |store| store.group(&caller, &group)).await
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::notify::Waiters;
+    use crate::store::Audience as _;
+
+    /// Looks at a number that grows by one each millisecond, until it is `wanted` or a second is over.
+    /// Answers what was seen and how often it was looked at.
+    async fn watch(wanted: u64) -> (u64, u32) {
+        let waiters = Arc::new(Waiters::default());
+        let caller = Caller::default();
+        let (number, looks) = (Cell::new(0), Cell::new(0));
+        let look = || {
+            looks.set(looks.get() + 1);
+            let seen = number.get();
+            async move { Ok(seen) }
+        };
+        let grow = async {
+            loop {
+                sleep(Duration::from_millis(1)).await;
+                number.set(number.get() + 1);
+                waiters.groups_changed(&mut [(&caller, "g")].into_iter());
+            }
+        };
+        let waiter = waiters.register_for_group(&caller, "g");
+        let over = sleep(Duration::from_secs(1));
+        let seen = tokio::select! {
+            seen = until(|seen| *seen >= wanted, waiter, over, look) => seen,
+            () = grow => unreachable!("it grows for ever"),
+        };
+        (seen.expect("seen"), looks.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_commits_are_a_look_now_and_then() {
+        let (seen, looks) = watch(u64::MAX).await;
+        // The last look comes when the time is over, since there was news by then.
+        assert!((999..=1001).contains(&seen), "{seen}");
+        assert!((30..=35).contains(&looks), "{looks}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wanted_is_seen_soon_after_it_came() {
+        let (seen, _) = watch(100).await;
+        assert!((100..=131).contains(&seen), "{seen}");
+        // The first news is looked at when it comes, if the last look was long ago.
+        assert_eq!(watch(0).await, (0, 1));
+    }
 }

@@ -14,9 +14,7 @@ use super::parse::Intake;
 use crate::clock;
 use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
 use crate::notify::{Rates, Waiters};
-use crate::relay::{
-    AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay,
-};
+use crate::relay::{AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay};
 use crate::store::{BulkReplay, Filter, ReadStore, Record};
 
 /// What accepting a message will have come to.

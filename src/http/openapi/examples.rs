@@ -21,7 +21,9 @@ fn accepted_at() -> WallTime {
 
 /// A message with this status, as the gateway itself would tell it.
 pub(super) fn message(status: Option<Status>) -> Option<Value> {
-    told(&record(status.map(|status| settlement(status, reason(status)))))
+    told(&record(
+        status.map(|status| settlement(status, reason(status))),
+    ))
 }
 
 /// A message that its caller has cancelled.

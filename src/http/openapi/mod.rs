@@ -25,9 +25,7 @@ pub(super) use parameters::{
     GroupPath, GroupQuery, IdPath, IdempotencyKey, ListQuery, PreferGroup, PreferMinimal,
     PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery, ReplayIdPath,
 };
-pub(super) use request::{
-    BatchLines, BatchRequest, LookupRequest, MessageRequest, ReplayRequest,
-};
+pub(super) use request::{BatchLines, BatchRequest, LookupRequest, MessageRequest, ReplayRequest};
 pub(super) use responses::{
     GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
     PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,

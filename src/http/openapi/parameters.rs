@@ -156,7 +156,10 @@ pub(in crate::http) struct RawQuery {
     #[param(minimum = 1, maximum = 315_360_000_000_i64)]
     give_up_after_ms: Option<u64>,
     /// Where a webhook goes once the status is final; only for callers with a webhook secret.
-    #[param(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$")]
+    #[param(
+        max_length = 2048,
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$"
+    )]
     callback_url: Option<String>,
     /// The caller's own label, to ask about many messages at once.
     #[param(

@@ -61,7 +61,10 @@ pub(in crate::http) struct MessageRequest {
     give_up_after_ms: Option<i64>,
     /// Where a webhook goes once the status is final: an absolute `http` or `https` URL without user name.
     /// Only for callers with a webhook secret, and refused otherwise.
-    #[schema(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$")]
+    #[schema(
+        max_length = 2048,
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\]*)?$"
+    )]
     callback_url: Option<String>,
     /// 1 to 255 bytes. The caller's own label, to ask about many messages at once.
     #[schema(

@@ -304,8 +304,8 @@ pub(super) fn message(
     examples: &[(&str, Option<Value>)],
     body: Body,
 ) -> RefOr<Response> {
-    let examples = (examples.iter())
-        .map(|(name, value)| (*name, ExampleBuilder::new().value(value.clone())));
+    let examples =
+        (examples.iter()).map(|(name, value)| (*name, ExampleBuilder::new().value(value.clone())));
     let schema = match body {
         Body::Whole => content("Message"),
         Body::Accepted | Body::Preferred => ContentBuilder::new().schema(Some(

@@ -33,11 +33,7 @@ pub(crate) struct Batch {
 }
 
 /// The messages in `body`.
-pub(crate) fn batch(
-    body: &[u8],
-    form: Form,
-    intake: Intake<'_>,
-) -> Result<Batch, Refusal> {
+pub(crate) fn batch(body: &[u8], form: Form, intake: Intake<'_>) -> Result<Batch, Refusal> {
     let mut reader = Reader {
         intake,
         batch: Batch::default(),

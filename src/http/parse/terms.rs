@@ -13,13 +13,10 @@ use crate::domain::{Deliver, Terms, WallTime};
 pub(super) const COUNT: usize = 5;
 
 /// The terms in the values of fields, each as it is written in JSON.
-pub(super) fn of_fields(
-    faults: &mut Faults,
-    values: [Option<&str>; COUNT],
-) -> Option<Box<Terms>> {
+pub(super) fn of_fields(faults: &mut Faults, values: [Option<&str>; COUNT]) -> Option<Box<Terms>> {
     let [deliver_at, delay_ms, give_up_after_ms, callback_url, group] = values.map(present);
-    let at = fields::text(faults, "/deliver_at", deliver_at)
-        .and_then(|text| read_time(faults, &text));
+    let at =
+        fields::text(faults, "/deliver_at", deliver_at).and_then(|text| read_time(faults, &text));
     let delay_ms = delay_ms.map(|raw| field_ms(faults, "/delay_ms", raw));
     let give_up_after_ms =
         give_up_after_ms.and_then(|raw| field_ms(faults, "/give_up_after_ms", raw));
@@ -33,10 +30,7 @@ pub(super) fn of_fields(
 }
 
 /// The terms in the values of query parameters.
-pub(super) fn of_options(
-    faults: &mut Faults,
-    values: [Option<&str>; COUNT],
-) -> Option<Box<Terms>> {
+pub(super) fn of_options(faults: &mut Faults, values: [Option<&str>; COUNT]) -> Option<Box<Terms>> {
     let [deliver_at, delay_ms, give_up_after_ms, callback_url, group] = values;
     let at = deliver_at.map(|text| read_time(faults, text));
     let delay_ms = delay_ms.map(|text| read_ms(faults, "/delay_ms", text));
@@ -104,7 +98,9 @@ mod tests {
             return Ok(terms.map(|terms| *terms));
         }
         let (faults, _) = faults.into_parts();
-        let parts = faults.into_iter().map(|fault| (fault.pointer, fault.detail));
+        let parts = faults
+            .into_iter()
+            .map(|fault| (fault.pointer, fault.detail));
         Err(parts.collect())
     }
 
@@ -167,7 +163,13 @@ mod tests {
 
     #[test]
     fn a_message_has_a_time_or_a_delay_also_when_they_are_faulty() {
-        let both = [Some("\"2026-11-22T10:00:00Z\""), Some("1"), None, None, None];
+        let both = [
+            Some("\"2026-11-22T10:00:00Z\""),
+            Some("1"),
+            None,
+            None,
+            None,
+        ];
         assert_eq!(pointers(fields(both)), ["/delay_ms"]);
         let both = [Some("2026-11-22T10:00:00Z"), Some("1"), None, None, None];
         assert_eq!(pointers(options(both)), ["/delay_ms"]);
@@ -178,16 +180,27 @@ mod tests {
     #[test]
     fn every_fault_is_told() {
         let numbers = [Some("1"), None, Some("\"1\""), Some("1"), Some("[]")];
-        let all = ["/deliver_at", "/give_up_after_ms", "/callback_url", "/group"];
+        let all = [
+            "/deliver_at",
+            "/give_up_after_ms",
+            "/callback_url",
+            "/group",
+        ];
         assert_eq!(pointers(fields(numbers)), all);
         for bad in ["-1", "1.0", "1e3", "-0", "18446744073709551616"] {
             let values = [None, Some(bad), Some(bad), None, None];
             assert_eq!(pointers(fields(values)), ["/delay_ms", "/give_up_after_ms"]);
-            assert_eq!(pointers(options(values)), ["/delay_ms", "/give_up_after_ms"]);
+            assert_eq!(
+                pointers(options(values)),
+                ["/delay_ms", "/give_up_after_ms"]
+            );
         }
         for bad in ["", "+1", " 1", "true"] {
             let values = [Some(bad), None, Some(bad), None, None];
-            assert_eq!(pointers(options(values)), ["/deliver_at", "/give_up_after_ms"]);
+            assert_eq!(
+                pointers(options(values)),
+                ["/deliver_at", "/give_up_after_ms"]
+            );
         }
     }
 

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::super::Settings;
 use super::model::Rig;
-use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status, WallTime};
+use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status, Turn, WallTime};
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore, StoreError,
-    Tally, UsedKey,
+    BulkReplay, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore,
+    StoreError, Tally, UsedKey,
 };
 
 async fn published(rig: &Rig) -> (MessageId, String) {
@@ -199,6 +199,22 @@ impl ReadStore for Silent {
         Err(StoreError::Unavailable("gone".into()))
     }
 
+    fn unconfirmed(&self, _: &Filter, _: Option<RowId>, _: PageSize) -> Result<Page, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn group(&self, _: &Caller, _: &str) -> Result<Option<Tally>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn bulk_replay(&self, _: MessageId) -> Result<Option<BulkReplay>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
+    fn bulk_replays_under_way(&self) -> Result<Vec<BulkReplay>, StoreError> {
+        Err(StoreError::Unavailable("gone".into()))
+    }
+
     fn oldest_pending(&self, _: Option<&Caller>, _: usize) -> Result<Oldest, StoreError> {
         Err(StoreError::Unavailable("gone".into()))
     }
@@ -206,7 +222,7 @@ impl ReadStore for Silent {
     fn pending(
         &self,
         _: u8,
-        _: Option<RowId>,
+        _: Option<Turn>,
         _: usize,
         _: usize,
     ) -> Result<Vec<Pending>, StoreError> {

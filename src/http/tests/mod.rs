@@ -2,7 +2,9 @@
 
 mod asking;
 mod batches;
+mod cancelling;
 mod faulty;
+mod groups;
 mod guarding;
 mod idempotency;
 mod keys;
@@ -13,4 +15,6 @@ mod publishing;
 mod random;
 mod raw;
 mod refusing;
+mod replaying;
+mod terms;
 mod wire;

@@ -1,7 +1,9 @@
 //! A relay that accepts into a plain store and settles when the test says so.
 
+mod backend;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,18 +14,17 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{
-    Accepting, AcceptingAll, AcceptingKeyed, ApiKeys, Backend, Gateway, Parts, Settings, router,
-};
+use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, router};
 use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
 };
 use crate::notify::{Rates, Waiters};
-use crate::relay::{AcceptError, Acceptance, BrokerHealth, Health, Keyed, Progress};
+use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Audience as _, Batch, KeyUse, ReadStore, Record, Settlement, WriteStore as _,
+    Accepted, Audience as _, Batch, BulkReplay, KeyUse, Lookup, ReadStore, Settlement,
+    WriteStore as _,
 };
 
 /// When all of its messages are accepted.
@@ -41,6 +42,9 @@ pub(super) struct Model {
     pub(super) refuses: Mutex<Option<AcceptError>>,
     pub(super) progress: Mutex<Progress>,
     pub(super) accepting: Mutex<bool>,
+    /// What the next cancellations and replays come to, instead of being carried out.
+    pub(super) cancellations: Mutex<VecDeque<Cancellation>>,
+    pub(super) replayings: Mutex<VecDeque<Replay>>,
 }
 
 impl Model {
@@ -48,22 +52,60 @@ impl Model {
     pub(super) fn settle(&self, id: MessageId, status: Status) {
         let reason = (status == Status::Returned)
             .then(|| Reason::told(ReasonCode::NoRoute, 312, "NO_ROUTE", "no queue matched"));
+        self.end(id, status, reason);
+    }
+
+    /// Gives a message up.
+    pub(super) fn expire(&self, id: MessageId) {
+        let reason = Reason::own(ReasonCode::Expired, "its time is over");
+        self.end(id, Status::Failed, Some(reason));
+    }
+
+    /// Settles a message with this reason, and tells whoever waits.
+    fn end(&self, id: MessageId, status: Status, reason: Option<Reason>) -> Settlement {
         let settlement = Settlement {
             id,
             status,
             reason,
             attempts: 1,
             duplicate_possible: false,
-            revision: 2,
+            revision: 2 + 2 * self.replays(id),
             settled_at: WallTime::from_unix_ms(1_795_341_600_131),
         };
-        let settled = [settlement];
+        let settled = [settlement.clone()];
         let batch = Batch {
             settled: &settled,
             ..Batch::default()
         };
-        self.store.lock().commit(&batch).expect("commit");
+        self.commit(&batch, id);
         self.waiters.settled(&settled);
+        settlement
+    }
+
+    fn replays(&self, id: MessageId) -> u32 {
+        match self.store.lock().get(id).expect("an answer") {
+            Lookup::Found(record) => record.replays,
+            Lookup::NotFound | Lookup::Expired => 0,
+        }
+    }
+
+    /// Commits what concerns the message `id`, and tells whoever waits for its group.
+    fn commit(&self, batch: &Batch<'_>, id: MessageId) {
+        self.store.lock().commit(batch).expect("commit");
+        let accepted = self.accepted.lock();
+        let message = accepted.iter().find(|message| message.id == id);
+        let draft = message.map(|message| &message.draft);
+        let group = draft.and_then(|draft| Some((&draft.caller, draft.group()?)));
+        self.waiters.groups_changed(&mut group.into_iter());
+    }
+
+    /// Keeps how far a bulk replay has come.
+    pub(super) fn keep_bulk(&self, bulk: &BulkReplay) {
+        let batch = Batch {
+            bulk: Some(bulk),
+            ..Batch::default()
+        };
+        self.store.lock().commit(&batch).expect("commit");
     }
 
     /// The only message that was accepted.
@@ -101,13 +143,14 @@ impl Model {
             message: Arc::clone(&message),
             partition: 0,
             key,
+            due: message.due().filter(|due| due.at > now),
         }];
         let batch = Batch {
             accepted: &accepted,
             ..Batch::default()
         };
-        self.store.lock().commit(&batch).expect("commit");
         self.accepted.lock().push(Arc::clone(&message));
+        self.commit(&batch, message.id);
         Ok(message)
     }
 
@@ -130,46 +173,6 @@ impl Model {
                 let key = Box::new(KeyUse { key, fingerprint });
                 self.take(draft, Some(key)).map(Acceptance::New)
             }
-        }
-    }
-}
-
-impl Backend for Model {
-    fn accept(&self, draft: Draft) -> Accepting<'_> {
-        Box::pin(async move { self.take(draft, None) })
-    }
-
-    fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
-        let take = |draft| self.take(draft, None);
-        Box::pin(async move { drafts.into_iter().map(take).collect() })
-    }
-
-    fn accept_keyed<'a>(
-        &'a self,
-        messages: Vec<Keyed>,
-        store: &'a Arc<dyn ReadStore>,
-        kept: Duration,
-    ) -> AcceptingKeyed<'a> {
-        let since = now().minus(kept);
-        let accept = move |keyed| self.take_keyed(keyed, &**store, since);
-        Box::pin(async move { messages.into_iter().map(accept).collect() })
-    }
-
-    fn progress(&self, _: &Record) -> Progress {
-        self.progress.lock().clone()
-    }
-
-    fn health(&self) -> Health {
-        Health {
-            accepting: *self.accepting.lock(),
-            pending_messages: 0,
-            broker: BrokerHealth {
-                lanes_up: 4,
-                lanes_blocked: 0,
-                lanes: 4,
-                quarantined: 0,
-                reason: None,
-            },
         }
     }
 }
@@ -283,6 +286,8 @@ impl Rig {
             refuses: Mutex::default(),
             progress: Mutex::default(),
             accepting: Mutex::new(true),
+            cancellations: Mutex::default(),
+            replayings: Mutex::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let gateway = Gateway::new(Parts {
@@ -293,6 +298,7 @@ impl Rig {
             rules: Rules {
                 limits,
                 broker_user: Some("guest".into()),
+                callback_callers: BTreeSet::new(),
             },
             settings,
             topology: watch::Sender::default().subscribe(),
@@ -348,6 +354,11 @@ impl Rig {
         }
         self.send(request.body(body.into()).expect("a request"))
             .await
+    }
+
+    /// Posts nothing.
+    pub(super) async fn act(&self, path: &str) -> Answer {
+        self.post(path, &[], "").await
     }
 
     pub(super) async fn publish(&self, body: impl Into<Body>) -> Answer {

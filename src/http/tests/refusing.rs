@@ -52,25 +52,7 @@ async fn a_body_that_is_no_json_object_is_malformed() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_refused_and_not_ignored() {
-    for (field, value) in [
-        ("deliver_at", "\"2026-11-22T10:00:00Z\""),
-        ("delay_ms", "1"),
-        ("give_up_after_ms", "1"),
-        ("callback_url", "\"http://h/\""),
-        ("group", "\"g\""),
-    ] {
-        let rig = Rig::new();
-        let answer = rig
-            .publish(format!(r#"{{"payload":1,"{field}":{value}}}"#))
-            .await;
-        assert_refused(&rig, &answer, 422, "invalid_message", field);
-        assert_eq!(answer.pointers(), [format!("/{field}")]);
-        assert_eq!(
-            answer.json()["errors"][0]["detail"],
-            "not supported by this version yet"
-        );
-    }
+async fn what_would_silently_mean_nothing_is_refused() {
     let rig = Rig::new();
     let headers = [("idempotency-key", ""), ("amqp-priority", "1")];
     let answer = rig.publish_with(&headers, r#"{"payload":1,"x":1}"#).await;
@@ -203,7 +185,9 @@ async fn other_paths_and_other_methods_are_problems_too() {
         "/v1",
         "/v1/messages/",
         "/v1/events",
-        "/v1/messages/x/replay",
+        "/v1/messages/x/replays",
+        "/v1/groups",
+        "/v1/groups/",
         "/metrics",
     ] {
         let answer = rig.get(path).await;
@@ -215,6 +199,11 @@ async fn other_paths_and_other_methods_are_problems_too() {
         (Method::GET, "/v1/messages/batch", "POST"),
         (Method::GET, "/v1/messages/lookup", "POST"),
         (Method::POST, "/v1/messages/x/payload", "GET,HEAD"),
+        (Method::GET, "/v1/messages/x/cancel", "POST"),
+        (Method::GET, "/v1/messages/x/replay", "POST"),
+        (Method::GET, "/v1/replays", "POST"),
+        (Method::DELETE, "/v1/replays/x", "GET,HEAD"),
+        (Method::POST, "/v1/groups/x", "GET,HEAD"),
         (Method::GET, "/v1/exchanges/x/messages", "POST"),
         (Method::POST, "/v1/stats", "GET,HEAD"),
         (Method::OPTIONS, "/healthz", "GET,HEAD"),

@@ -122,7 +122,7 @@ fn every_known_header_is_set_somewhere() {
 fn every_fault_is_named_where_the_json_form_has_it() {
     let mut options = NONE;
     options[1] = Some("maybe");
-    options[4] = Some("1");
+    options[4] = Some("-1");
     for (exchange, options, headers, pointers) in [
         (None, NONE, &[][..], vec!["/exchange"]),
         (Some("x"), options, &[], vec!["/mandatory", "/delay_ms"]),
