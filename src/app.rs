@@ -4,7 +4,6 @@
 mod storage;
 mod topology;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::broker::rabbitmq::{Broker, TlsError, Window};
 use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
+use crate::domain::rules::Callbacks;
 use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
 use crate::http::{self, Gateway, Parts};
@@ -195,7 +195,7 @@ fn gateway(
     let rules = Rules {
         limits: config.limits.clone(),
         broker_user: config.brokers.user().map(Into::into),
-        callback_callers: BTreeSet::new(),
+        callbacks: Callbacks::default(),
     };
     Gateway::new(Parts {
         backend: Arc::new(relay.clone()),

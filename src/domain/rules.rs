@@ -6,16 +6,14 @@
 
 mod terms;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::caller::Caller;
 use super::headers::{self, HeaderValue, Table};
 use super::limits::{Limits, SHORT_STRING_BYTES_MAX};
 use super::message::{Draft, Properties};
 use super::time::WallTime;
 
-pub use terms::{CALLBACK_URL_BYTES_MAX, GIVE_UP_AFTER_MS_MAX};
+pub use terms::{Callbacks, GIVE_UP_AFTER_MS_MAX};
 
 /// Headers that start so are the gateway's own.
 pub const RESERVED_HEADER_PREFIX: &str = "x-amqpost-";
@@ -60,8 +58,8 @@ pub struct Rules {
     /// The user of the broker connection: the only `user_id` that RabbitMQ lets pass. `None` when
     /// connections have different users.
     pub broker_user: Option<Box<str>>,
-    /// Who may name a `callback_url`: the callers that have a secret to sign with.
-    pub callback_callers: BTreeSet<Caller>,
+    /// Who may name a `callback_url`.
+    pub callbacks: Callbacks,
 }
 
 impl Rules {

@@ -18,7 +18,7 @@ fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         broker_user: Some("guest".into()),
-        callback_callers: BTreeSet::new(),
+        callbacks: Callbacks::default(),
     }
 }
 

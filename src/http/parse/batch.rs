@@ -132,8 +132,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
+    use crate::domain::rules::Callbacks;
     use crate::domain::{Caller, Limits, Rules, WallTime};
     use proptest::prelude::*;
 
@@ -144,7 +143,7 @@ mod tests {
                 ..Limits::default()
             },
             broker_user: None,
-            callback_callers: BTreeSet::new(),
+            callbacks: Callbacks::default(),
         }
     }
 

@@ -1,13 +1,12 @@
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::domain::Limits;
+use crate::domain::rules::Callbacks;
 
 fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         broker_user: None,
-        callback_callers: BTreeSet::new(),
+        callbacks: Callbacks::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod backend;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, router};
+use crate::domain::rules::Callbacks;
 use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
@@ -298,7 +299,7 @@ impl Rig {
             rules: Rules {
                 limits,
                 broker_user: Some("guest".into()),
-                callback_callers: BTreeSet::new(),
+                callbacks: Callbacks::default(),
             },
             settings,
             topology: watch::Sender::default().subscribe(),

@@ -1,6 +1,5 @@
-use std::collections::BTreeSet;
-
 use super::*;
+use crate::domain::rules::Callbacks;
 use crate::domain::{Caller, Limits, Rules, WallTime};
 
 fn read(
@@ -24,7 +23,7 @@ fn read_keyed(
     let rules = Rules {
         limits: Limits::default(),
         broker_user: None,
-        callback_callers: BTreeSet::new(),
+        callbacks: Callbacks::default(),
     };
     let intake = Intake {
         caller: &Caller::default(),
