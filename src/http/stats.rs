@@ -66,8 +66,8 @@ pub(super) struct RatesJson {
 pub(super) struct BacklogJson {
     /// Pending messages.
     messages: u64,
-    /// The pending message that was accepted first; null when nothing is pending, or when there is too
-    /// much of other callers' before it to look any further.
+    /// The pending message that was accepted first, of those whose time has come; null when there is none,
+    /// or when there is too much of other callers' before it to look any further.
     #[schema(required)]
     oldest: Option<OldestJson>,
     /// In the latter case: it was accepted after this time. Else null.

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use utoipa::PartialSchema as _;
 
-use super::super::parse;
+use super::super::{filter, parse};
 use super::*;
+use crate::domain::ReasonCode;
 
 fn names_of(schema: &serde_json::Value) -> BTreeSet<String> {
     let properties = schema["properties"]
@@ -22,6 +23,39 @@ fn the_document_names_the_fields_that_are_read() {
     assert_eq!(names_of(&schema), names(&parse::FIELDS));
     let schema = serde_json::to_value(request::PropertiesRequest::schema()).expect("JSON");
     assert_eq!(names_of(&schema), names(&parse::properties::FIELDS));
+    let schema = serde_json::to_value(ReplayRequest::schema()).expect("JSON");
+    assert_eq!(names_of(&schema), names(&parse::replay_filter::FIELDS));
+}
+
+#[test]
+fn the_document_names_the_query_parameters_that_are_read() {
+    let document = serde_json::to_value(Document::openapi()).expect("JSON");
+    for (path, method, read) in [
+        (
+            "/v1/exchanges/{exchange}/messages",
+            "post",
+            &parse::raw::OPTIONS[..],
+        ),
+        ("/v1/messages", "get", &filter::PARAMETERS),
+        ("/v1/groups/{group}", "get", &get_group::PARAMETERS),
+    ] {
+        let parameters = document["paths"][path][method]["parameters"].as_array();
+        let parameters = parameters.expect("parameters").iter();
+        let told = parameters
+            .filter(|parameter| parameter["in"] == "query")
+            .map(|parameter| parameter["name"].as_str().expect("a name").to_owned());
+        assert_eq!(told.collect::<BTreeSet<_>>(), names(read), "{path}");
+    }
+}
+
+#[test]
+fn the_document_names_every_reason() {
+    let codes: Vec<_> = ReasonCode::ALL.iter().map(|code| code.as_str()).collect();
+    let pattern = format!("^({})$", codes.join("|"));
+    let schema = serde_json::to_value(ReplayRequest::schema()).expect("JSON");
+    assert_eq!(schema["properties"]["reason"]["pattern"], pattern);
+    let document = serde_json::to_string(&Document::openapi()).expect("JSON");
+    assert_eq!(document.matches(&pattern).count(), 2);
 }
 
 #[test]
