@@ -211,6 +211,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_commit_while_the_store_is_asked_is_news() {
+        let waiters = Arc::new(Waiters::default());
+        let caller = Caller::default();
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            let seen = looks.get();
+            if seen == 1 {
+                // What was read is out of date before it is told.
+                waiters.groups_changed(&mut [(&caller, "g")].into_iter());
+            }
+            async move { Ok(seen) }
+        };
+        let waiter = waiters.register_for_group(&caller, "g");
+        let over = sleep(Duration::from_secs(1));
+        let seen = until(|seen| *seen == 2, waiter, over, look).await;
+        assert_eq!(seen, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_wanted_is_seen_soon_after_it_came() {
         let (seen, _) = watch(100).await;
         assert!((100..=131).contains(&seen), "{seen}");

@@ -1,6 +1,10 @@
 //! `GET /v1/groups/{group}`.
 
+use std::pin::Pin;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::model::{ALICE, Answer, BOB, Rig};
 use crate::domain::{MessageId, Status};
@@ -95,20 +99,29 @@ async fn each_caller_has_groups_of_its_own() {
     assert_eq!(rig.get("/v1/groups/g").await.code(), "unauthorized");
 }
 
-#[tokio::test]
+/// Time stands still while anything goes on, so a second is over only when nothing more comes.
+async fn still_waits(ask: &mut Pin<&mut impl Future<Output = Answer>>) {
+    let answer = timeout(Duration::from_secs(1), ask).await;
+    assert!(answer.is_err(), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_ends_when_nothing_is_pending_and_as_many_as_expected_were_accepted() {
     let rig = Rig::new();
     let first = publish(&rig, "g").await;
-    let steps = async {
-        tokio::task::yield_now().await;
-        rig.model.settle(first, Status::Confirmed);
-        let second = publish(&rig, "g").await;
-        // What happens elsewhere ends no wait.
-        let other = publish(&rig, "h").await;
-        rig.model.settle(other, Status::Confirmed);
-        rig.model.settle(second, Status::Returned);
-    };
-    let (answer, ()) = tokio::join!(wait(&rig, "?expect=2"), steps);
+    let ask = wait(&rig, "?expect=2");
+    tokio::pin!(ask);
+    still_waits(&mut ask).await;
+    rig.model.settle(first, Status::Confirmed);
+    still_waits(&mut ask).await;
+    let second = publish(&rig, "g").await;
+    still_waits(&mut ask).await;
+    // What happens elsewhere ends no wait.
+    let other = publish(&rig, "h").await;
+    rig.model.settle(other, Status::Confirmed);
+    still_waits(&mut ask).await;
+    rig.model.settle(second, Status::Returned);
+    let answer = ask.await;
     assert_eq!(
         (answer.status.as_u16(), answer.json()),
         (200, counts("g", [0, 1, 1, 0]))
@@ -124,11 +137,11 @@ async fn a_wait_that_runs_out_is_still_a_200_with_the_last_counts() {
     let rig = Rig::new();
     let first = publish(&rig, "g").await;
     publish(&rig, "g").await;
-    let step = async {
-        tokio::task::yield_now().await;
-        rig.model.settle(first, Status::Confirmed);
-    };
-    let (answer, ()) = tokio::join!(wait(&rig, ""), step);
+    let ask = wait(&rig, "");
+    tokio::pin!(ask);
+    still_waits(&mut ask).await;
+    rig.model.settle(first, Status::Confirmed);
+    let answer = ask.await;
     assert_eq!(
         (answer.status.as_u16(), answer.json()),
         (200, counts("g", [1, 1, 0, 0]))
@@ -137,7 +150,7 @@ async fn a_wait_that_runs_out_is_still_a_200_with_the_last_counts() {
     assert_eq!(settled.json(), counts("g", [1, 1, 0, 0]));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_group_is_waited_for_only_when_messages_are_expected() {
     let rig = Rig::new();
     for query in ["", "?expect=0"] {
@@ -147,13 +160,13 @@ async fn an_unknown_group_is_waited_for_only_when_messages_are_expected() {
             (404, "not_found".into())
         );
     }
-    let steps = async {
-        tokio::task::yield_now().await;
-        let only = publish(&rig, "g").await;
-        rig.model.settle(only, Status::Confirmed);
-    };
-    let (answer, ()) = tokio::join!(wait(&rig, "?expect=1"), steps);
-    assert_eq!(answer.json(), counts("g", [0, 1, 0, 0]));
+    let ask = wait(&rig, "?expect=1");
+    tokio::pin!(ask);
+    still_waits(&mut ask).await;
+    let only = publish(&rig, "g").await;
+    still_waits(&mut ask).await;
+    rig.model.settle(only, Status::Confirmed);
+    assert_eq!(ask.await.json(), counts("g", [0, 1, 0, 0]));
     assert_eq!(rig.get("/v1/groups/x?expect=1").await.code(), "not_found");
 }
 
@@ -166,16 +179,16 @@ async fn a_group_that_never_comes_is_unknown_at_the_end() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_waits_is_answered_when_the_stop_comes() {
     let rig = Rig::new();
     publish(&rig, "g").await;
-    let stop = async {
-        tokio::task::yield_now().await;
-        rig.stop.send(true).expect("somebody listens");
-    };
-    let (answer, ()) = tokio::join!(wait(&rig, ""), stop);
-    assert_eq!(answer.json(), counts("g", [1, 0, 0, 0]));
+    let ask = wait(&rig, "");
+    tokio::pin!(ask);
+    still_waits(&mut ask).await;
+    rig.stop.send(true).expect("somebody listens");
+    let answer = timeout(Duration::from_secs(1), ask).await;
+    assert_eq!(answer.expect("an answer").json(), counts("g", [1, 0, 0, 0]));
 }
 
 #[tokio::test]
