@@ -14,15 +14,16 @@ pub(super) const COUNT: usize = 5;
 
 /// The terms in the values of fields, each as it is written in JSON.
 pub(super) fn of_fields(faults: &mut Faults, values: [Option<&str>; COUNT]) -> Option<Box<Terms>> {
-    let [deliver_at, delay_ms, give_up_after_ms, callback_url, group] = values.map(present);
+    let values = values.map(present);
+    let [deliver_at, delay_ms, give_up_after_ms, callback_url, group] = values;
     let at =
         fields::text(faults, "/deliver_at", deliver_at).and_then(|text| read_time(faults, &text));
-    let delay_ms = delay_ms.map(|raw| field_ms(faults, "/delay_ms", raw));
-    let give_up_after_ms =
-        give_up_after_ms.and_then(|raw| field_ms(faults, "/give_up_after_ms", raw));
+    let after_ms = delay_ms.and_then(|raw| field_ms(faults, "/delay_ms", raw));
+    refuse_both(faults, values);
     let terms = Terms {
-        deliver: deliver(faults, deliver_at.map(|_| at), delay_ms),
-        give_up_after_ms,
+        deliver: deliver(at, after_ms),
+        give_up_after_ms: give_up_after_ms
+            .and_then(|raw| field_ms(faults, "/give_up_after_ms", raw)),
         callback_url: fields::text(faults, "/callback_url", callback_url),
         group: fields::text(faults, "/group", group),
     };
@@ -32,10 +33,11 @@ pub(super) fn of_fields(faults: &mut Faults, values: [Option<&str>; COUNT]) -> O
 /// The terms in the values of query parameters.
 pub(super) fn of_options(faults: &mut Faults, values: [Option<&str>; COUNT]) -> Option<Box<Terms>> {
     let [deliver_at, delay_ms, give_up_after_ms, callback_url, group] = values;
-    let at = deliver_at.map(|text| read_time(faults, text));
-    let delay_ms = delay_ms.map(|text| read_ms(faults, "/delay_ms", text));
+    let at = deliver_at.and_then(|text| read_time(faults, text));
+    let after_ms = delay_ms.and_then(|text| read_ms(faults, "/delay_ms", text));
+    refuse_both(faults, values);
     let terms = Terms {
-        deliver: deliver(faults, at, delay_ms),
+        deliver: deliver(at, after_ms),
         give_up_after_ms: give_up_after_ms
             .and_then(|text| read_ms(faults, "/give_up_after_ms", text)),
         callback_url: callback_url.map(Into::into),
@@ -44,19 +46,17 @@ pub(super) fn of_options(faults: &mut Faults, values: [Option<&str>; COUNT]) -> 
     terms.boxed()
 }
 
-/// At most one of the two; an inner `None` is one that is faulty.
-fn deliver(
-    faults: &mut Faults,
-    at: Option<Option<WallTime>>,
-    delay_ms: Option<Option<u64>>,
-) -> Option<Deliver> {
-    if at.is_some() && delay_ms.is_some() {
+/// At most one of the two, whatever they say.
+fn refuse_both(faults: &mut Faults, [deliver_at, delay_ms, ..]: [Option<&str>; COUNT]) {
+    if deliver_at.is_some() && delay_ms.is_some() {
         let detail = "is given beside deliver_at: a message has at most one of the two";
         faults.push("/delay_ms", detail);
-        return None;
     }
-    let after = delay_ms.flatten().map(|ms| Deliver::After { ms });
-    at.flatten().map(Deliver::At).or(after)
+}
+
+fn deliver(at: Option<WallTime>, after_ms: Option<u64>) -> Option<Deliver> {
+    let after = after_ms.map(|ms| Deliver::After { ms });
+    at.map(Deliver::At).or(after)
 }
 
 fn read_time(faults: &mut Faults, text: &str) -> Option<WallTime> {
