@@ -11,7 +11,7 @@ pub(super) fn not_done(error: &AcceptError) -> Problem {
     let (code, detail) = match error {
         AcceptError::Full => (
             Code::StoreFull,
-            "the gateway holds as many pending messages as it may; nothing was sent again",
+            "the gateway has as much to do as it may; nothing was sent again",
         ),
         AcceptError::Stopping => (
             Code::Stopping,
