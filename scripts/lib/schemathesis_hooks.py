@@ -54,7 +54,8 @@ def mend_terms(message):
     """Good times become near ones, of which there is only one; who may be called back, no schema can say."""
     if is_time(message.get("deliver_at")):
         message["deliver_at"] = "2020-02-29T12:00:00Z"
-        if isinstance(message.get("delay_ms"), int) and 0 <= message["delay_ms"] <= 31_536_000_000:
+        # In a query a number is its digits.
+        if str(message.get("delay_ms")).isdecimal() and int(message["delay_ms"]) <= 31_536_000_000:
             del message["delay_ms"]
     if isinstance(message.get("callback_url"), str) and CALLBACK.fullmatch(message["callback_url"]):
         del message["callback_url"]
