@@ -22,7 +22,7 @@ use crate::notify::{Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
-use storage::Storage;
+use storage::{Readers, Storage};
 use topology::{Declaring, Gate};
 
 /// How long a gateway that has failed goes on answering.
@@ -85,7 +85,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let Storage {
         relay,
         writer,
-        reader,
+        readers,
     } = storage::open(&config, &waiters)?;
 
     let mut parts = Running::default();
@@ -96,9 +96,9 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     start_readers(&relay, &mut parts)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
-    let rates = start_sampler(&config, &reader, &mut parts);
+    let rates = start_sampler(&config, &readers.messages, &mut parts);
     let stop = &parts.stop_http;
-    let gateway = gateway(&config, &relay, reader, waiters, topology, rates, stop);
+    let gateway = gateway(&config, &relay, readers, waiters, topology, rates, stop);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
@@ -186,7 +186,7 @@ impl Running {
 fn gateway(
     config: &Config,
     relay: &Relay,
-    store: Arc<dyn ReadStore>,
+    readers: Readers,
     waiters: Arc<Waiters>,
     topology: watch::Receiver<Status>,
     rates: Arc<Rates>,
@@ -195,11 +195,15 @@ fn gateway(
     let rules = Rules {
         limits: config.limits.clone(),
         broker_user: config.brokers.user().map(Into::into),
-        callbacks: Callbacks::default(),
+        callbacks: Callbacks {
+            callers: config.webhooks.secrets.keys().cloned().collect(),
+            allow: config.webhooks.allow.clone(),
+        },
     };
     Gateway::new(Parts {
         backend: Arc::new(relay.clone()),
-        store,
+        store: readers.messages,
+        webhooks: http::Webhooks::new(readers.outbox, Arc::new(relay.clone())),
         waiters,
         rates,
         rules,

@@ -12,7 +12,7 @@ use crate::relay::dispatch::{self, MemoryBudget};
 use crate::relay::{self, Budget, Relay, Start, Writer};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::sqlite::{self, OpenError, Opened, SqliteStore};
-use crate::store::{PartitionFacts, ReadStore, WriteStore};
+use crate::store::{OutboxStore, PartitionFacts, ReadStore, WriteStore};
 
 /// Bytes of settled messages that a store in memory keeps at most, whatever is configured for files.
 const MEMORY_HISTORY_BYTES_MAX: usize = 256 << 20;
@@ -21,7 +21,13 @@ const MEMORY_HISTORY_BYTES_MAX: usize = 256 << 20;
 pub(super) struct Storage {
     pub(super) relay: Relay,
     pub(super) writer: Writer,
-    pub(super) reader: Arc<dyn ReadStore>,
+    pub(super) readers: Readers,
+}
+
+/// An opened store, for those who only ask.
+pub(super) struct Readers {
+    pub(super) messages: Arc<dyn ReadStore>,
+    pub(super) outbox: Arc<dyn OutboxStore>,
 }
 
 /// Opens the store, which is made if it is not there.
@@ -91,7 +97,7 @@ fn scheduled(opened: &Opened, path: &Path) -> Result<PartitionFacts, OpenError> 
 fn over(
     config: &Config,
     store: impl WriteStore,
-    reader: Arc<dyn ReadStore>,
+    reader: Arc<impl ReadStore + OutboxStore>,
     start: &Start,
     memory: MemoryBudget,
     waiters: &Arc<Waiters>,
@@ -109,12 +115,15 @@ fn over(
             memory,
         },
     };
-    let read = Arc::clone(&reader);
+    let read: Arc<dyn ReadStore> = reader.clone();
     let (relay, writer) = Relay::new(&settings, store, read, start, waiters.clone());
     Storage {
         relay,
         writer,
-        reader,
+        readers: Readers {
+            messages: reader.clone(),
+            outbox: reader,
+        },
     }
 }
 

@@ -7,6 +7,7 @@ mod brokers;
 mod options;
 mod store_url;
 mod topology_file;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub use brokers::BrokerUrls;
 pub use options::{Cli, Command, ConfigFile, LogFormat, Options, StoreCommand, TopologyCommand};
 pub use store_url::StoreUrl;
 pub use topology_file::{TopologyFileError, read_topology};
+pub use webhooks::Webhooks;
 
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
@@ -37,6 +39,9 @@ const FOR_SCRIPTS: [&str; 5] = [
 
 /// As many partitions as a store has.
 const LANES_LIMIT: usize = 16;
+
+/// Each outcome is held against all webhooks of its caller.
+const WEBHOOKS_LIMIT: usize = 1000;
 
 /// Below this, a busy broker would be taken for a silent one.
 const STALL_AFTER_LEAST: Duration = Duration::from_millis(100);
@@ -87,6 +92,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// The interval of the heartbeats, in whole seconds.
     pub heartbeat: Duration,
+    /// How webhooks are signed and where they may go.
+    pub webhooks: Webhooks,
     /// How the HTTP room behaves.
     pub http: http::Settings,
     /// Every limit.
@@ -147,6 +154,8 @@ impl Config {
         // Keys that are faulty were meant to be there.
         let is_open = allow_anonymous || !given_keys.is_empty();
         let listen = listen(given, is_open, &mut mistakes);
+        let (secrets, allow) = (given.webhook_secrets.as_deref(), given.webhook_allow.as_deref());
+        let webhooks = webhooks::parse(secrets, allow, &mut mistakes);
         let store = StoreUrl::parse(given.store_url.as_deref());
         let store = store.unwrap_or_else(|mistake| {
             mistakes.push(mistake);
@@ -179,6 +188,7 @@ impl Config {
             stall_after: Duration::from_millis(given.stall_after_ms.unwrap_or(5000).into()),
             connect_timeout: seconds(given.connect_timeout_seconds, 10),
             heartbeat: seconds(given.heartbeat_seconds.map(u32::from), 10),
+            webhooks,
             http: settings(given, keys, allow_anonymous),
             limits: limits(given),
         });
@@ -237,6 +247,11 @@ impl Config {
         }
         if self.lanes > LANES_LIMIT {
             mistakes.push(format!("lanes must be at most {LANES_LIMIT}"));
+        }
+        if self.http.webhooks_per_caller_max > WEBHOOKS_LIMIT {
+            mistakes.push(format!(
+                "webhooks_per_caller_max must be at most {WEBHOOKS_LIMIT}"
+            ));
         }
         if self.store_bytes_max < STORE_BYTES_LEAST {
             mistakes.push(format!(
@@ -332,6 +347,12 @@ fn settings(given: &Options, api_keys: http::ApiKeys, allow_anonymous: bool) -> 
         idempotency_seconds: given
             .idempotency_seconds
             .unwrap_or(default.idempotency_seconds),
+        webhooks_per_caller_max: given
+            .webhooks_per_caller_max
+            .unwrap_or(default.webhooks_per_caller_max),
+        webhook_secret_overlap_seconds: given
+            .webhook_secret_overlap_seconds
+            .unwrap_or(default.webhook_secret_overlap_seconds),
     }
 }
 

@@ -227,6 +227,26 @@ pub struct Options {
     /// Seconds for which an idempotency key stands for its first message [default: 86400].
     #[arg(long, env = "AMQPOST_IDEMPOTENCY_SECONDS", global = true)]
     pub(super) idempotency_seconds: Option<u32>,
+    /// Secrets that sign the webhooks of callback_url, as name:whsec_... pairs that are separated by
+    /// commas; a name may have two while its secret is rotated [default: none].
+    #[expect(clippy::doc_markdown, reason = "this is the text of --help")]
+    #[arg(
+        long,
+        env = "AMQPOST_WEBHOOK_SECRETS",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(super) webhook_secrets: Option<String>,
+    /// Hosts and networks that webhooks may go to although they are not public, separated by commas
+    /// [default: none].
+    #[arg(long, env = "AMQPOST_WEBHOOK_ALLOW", global = true)]
+    pub(super) webhook_allow: Option<String>,
+    /// Standing webhooks of one caller, at most 1000 [default: 100].
+    #[arg(long, env = "AMQPOST_WEBHOOKS_PER_CALLER_MAX", global = true)]
+    pub(super) webhooks_per_caller_max: Option<usize>,
+    /// Seconds for which a webhook's secret goes on signing after it was rotated [default: 86400].
+    #[arg(long, env = "AMQPOST_WEBHOOK_SECRET_OVERLAP_SECONDS", global = true)]
+    pub(super) webhook_secret_overlap_seconds: Option<u32>,
     /// Seconds that settled messages are kept in a file [default: 604800].
     #[arg(long, env = "AMQPOST_HISTORY_SECONDS", global = true)]
     pub(super) history_seconds: Option<u32>,
@@ -294,6 +314,14 @@ impl Options {
             pending_messages_max: self.pending_messages_max.or(weaker.pending_messages_max),
             pending_bytes_max: self.pending_bytes_max.or(weaker.pending_bytes_max),
             idempotency_seconds: self.idempotency_seconds.or(weaker.idempotency_seconds),
+            webhook_secrets: self.webhook_secrets.or(weaker.webhook_secrets),
+            webhook_allow: self.webhook_allow.or(weaker.webhook_allow),
+            webhooks_per_caller_max: self
+                .webhooks_per_caller_max
+                .or(weaker.webhooks_per_caller_max),
+            webhook_secret_overlap_seconds: self
+                .webhook_secret_overlap_seconds
+                .or(weaker.webhook_secret_overlap_seconds),
             history_seconds: self.history_seconds.or(weaker.history_seconds),
             store_bytes_max: self.store_bytes_max.or(weaker.store_bytes_max),
             lane_memory_messages_max: self

@@ -158,7 +158,9 @@ pub fn check_idempotency_key(key: &str) -> Option<String> {
     fault_of_label(key)
 }
 
-fn fault_of_label(label: &str) -> Option<String> {
+/// What is wrong with a name that must not be empty, such as a group's.
+#[must_use]
+pub fn fault_of_label(label: &str) -> Option<String> {
     if label.is_empty() {
         return Some("is empty".to_owned());
     }
@@ -171,7 +173,9 @@ fn name(faults: &mut Vec<Fault>, pointer: &str, value: &str) {
     }
 }
 
-fn fault_of_name(value: &str) -> Option<String> {
+/// What is wrong with a name, such as an exchange's: it has at most 255 bytes and no control characters.
+#[must_use]
+pub fn fault_of_name(value: &str) -> Option<String> {
     let mut detail = String::new();
     if value.len() > SHORT_STRING_BYTES_MAX {
         let _ = write!(

@@ -5,30 +5,56 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::problem::{Code, Problem};
 use crate::domain::RowId;
+use crate::store::DeliveryId;
 
-/// Of what is below; a cursor of another version is refused rather than misread.
-const VERSION: u8 = 1;
+/// Of lists of messages; a cursor of another version or list is refused rather than misread.
+const MESSAGES: u8 = 1;
+
+/// Of the deliveries of a webhook.
+const DELIVERIES: u8 = 2;
 
 /// The cursor to what was accepted before `row`.
 pub(super) fn write(row: RowId) -> String {
-    let mut bytes = [VERSION; 9];
-    bytes[1..].copy_from_slice(&row.get().to_be_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
+    encode(MESSAGES, row.get())
 }
 
 /// The row in a cursor that [`write`] has given.
 pub(super) fn read(cursor: &str) -> Result<RowId, Problem> {
-    let row = || {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let row = u64::from_be_bytes(bytes.strip_prefix(&[VERSION])?.try_into().ok()?);
-        (RowId::from_stored(row).get() == row).then_some(RowId::from_stored(row))
-    };
-    row().ok_or_else(|| {
-        Problem::new(
-            Code::InvalidCursor,
-            "the query parameter cursor must be a next_cursor that a list has given, unchanged",
-        )
-    })
+    decode(MESSAGES, cursor)
+        .filter(|row| RowId::from_stored(*row).get() == *row)
+        .map(RowId::from_stored)
+        .ok_or_else(invalid)
+}
+
+/// The cursor to what was to be delivered before `delivery`.
+pub(super) fn write_delivery(delivery: DeliveryId) -> String {
+    encode(DELIVERIES, delivery.0)
+}
+
+/// The delivery in a cursor that [`write_delivery`] has given.
+pub(super) fn read_delivery(cursor: &str) -> Result<DeliveryId, Problem> {
+    decode(DELIVERIES, cursor)
+        .map(DeliveryId)
+        .ok_or_else(invalid)
+}
+
+fn encode(list: u8, place: u64) -> String {
+    let mut bytes = [list; 9];
+    bytes[1..].copy_from_slice(&place.to_be_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(list: u8, cursor: &str) -> Option<u64> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let place = bytes.strip_prefix(&[list])?.try_into().ok()?;
+    Some(u64::from_be_bytes(place))
+}
+
+fn invalid() -> Problem {
+    Problem::new(
+        Code::InvalidCursor,
+        "the query parameter cursor must be a next_cursor that this list has given, unchanged",
+    )
 }
 
 #[cfg(test)]
@@ -41,12 +67,19 @@ mod tests {
         fn a_cursor_gives_back_its_row(row in 0..1_u64 << 60) {
             let row = RowId::from_stored(row);
             prop_assert_eq!(read(&write(row)), Ok(row));
+            let delivery = DeliveryId(row.get());
+            prop_assert_eq!(read_delivery(&write_delivery(delivery)), Ok(delivery));
+            prop_assert!(read(&write_delivery(delivery)).is_err());
+            prop_assert!(read_delivery(&write(row)).is_err());
         }
 
         #[test]
         fn nothing_else_is_a_cursor(text in "[A-Za-z0-9_=+/-]{0,14}") {
             if let Ok(row) = read(&text) {
-                prop_assert_eq!(write(row), text);
+                prop_assert_eq!(write(row), &*text);
+            }
+            if let Ok(delivery) = read_delivery(&text) {
+                prop_assert_eq!(write_delivery(delivery), text);
             }
         }
     }

@@ -81,16 +81,7 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
         time.flatten()
     };
     let (since, until) = (time("since", since), time("until", until));
-    let limit = limit.and_then(|text| {
-        let limit = text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit));
-        if limit.is_none() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            wrong("limit", "a whole number from 1 to 1000");
-        }
-        limit
-    });
+    let limit = self::limit(limit, &mut faults);
     query::refuse(faults)?;
     Ok(Asked {
         filter: Filter {
@@ -108,6 +99,18 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
         limit,
         cursor: cursor.map(Into::into),
     })
+}
+
+/// How many a page shall hold.
+pub(super) fn limit(text: Option<&str>, faults: &mut Faults) -> Option<usize> {
+    let text = text?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = text.parse().ok();
+    let limit = limit.filter(|limit| digits && (1..=PAGE_MAX).contains(limit));
+    if limit.is_none() {
+        faults.push("", "the query parameter limit must be a whole number from 1 to 1000");
+    }
+    limit
 }
 
 /// The status that callers call `word`.

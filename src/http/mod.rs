@@ -42,6 +42,7 @@ mod start_replay;
 mod state;
 mod stats;
 mod wait;
+mod webhooks;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -55,6 +56,7 @@ pub use serve::serve;
 pub use state::{
     Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
 };
+pub use webhooks::Webhooks;
 
 /// Answers are about one moment and one caller.
 const NO_STORE: &str = "no-store";
@@ -78,6 +80,28 @@ pub fn router(gateway: Gateway) -> Router {
         .route(
             "/v1/exchanges/{exchange}/messages",
             post(publish_raw::publish_raw),
+        )
+        .route(
+            "/v1/webhooks",
+            post(webhooks::create::create).get(webhooks::list::list),
+        )
+        .route(
+            "/v1/webhooks/{id}",
+            get(webhooks::get::get)
+                .patch(webhooks::update::update)
+                .delete(webhooks::delete::delete),
+        )
+        .route(
+            "/v1/webhooks/{id}/rotate-secret",
+            post(webhooks::rotate_secret::rotate_secret),
+        )
+        .route(
+            "/v1/webhooks/{id}/deliveries",
+            get(webhooks::deliveries::deliveries),
+        )
+        .route(
+            "/v1/webhooks/{id}/deliveries/{delivery}/resend",
+            post(webhooks::resend::resend),
         )
         .route("/v1/stats", get(stats::stats))
         .route("/healthz", get(health::alive))

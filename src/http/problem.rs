@@ -41,6 +41,8 @@ pub enum Code {
     RequestTimeout,
     /// The message is with the broker, and cannot be cancelled meanwhile.
     MessageInFlight,
+    /// The caller has as many webhooks as it may have.
+    TooManyWebhooks,
     /// The message has ended, and not by being cancelled.
     NotCancellable,
     /// The message is neither returned nor failed, or it was cancelled.
@@ -75,7 +77,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
@@ -87,6 +89,7 @@ impl Code {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::MessageInFlight,
+        Self::TooManyWebhooks,
         Self::NotCancellable,
         Self::NotReplayable,
         Self::HistoryExpired,
@@ -119,6 +122,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::MessageInFlight => "message_in_flight",
+            Self::TooManyWebhooks => "too_many_webhooks",
             Self::NotCancellable => "not_cancellable",
             Self::NotReplayable => "not_replayable",
             Self::HistoryExpired => "history_expired",
@@ -150,9 +154,10 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::MessageInFlight | Self::NotCancellable | Self::NotReplayable => {
-                StatusCode::CONFLICT
-            }
+            Self::MessageInFlight
+            | Self::TooManyWebhooks
+            | Self::NotCancellable
+            | Self::NotReplayable => StatusCode::CONFLICT,
             Self::HistoryExpired | Self::PayloadNotKept => StatusCode::GONE,
             Self::BodyTooLarge | Self::TooManyItems => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -182,6 +187,7 @@ impl Code {
             Self::MethodNotAllowed => "Method not allowed",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::MessageInFlight => "The message is in flight",
+            Self::TooManyWebhooks => "No more webhooks for this caller",
             Self::NotCancellable => "The message has ended already",
             Self::NotReplayable => "The message cannot be sent again",
             Self::HistoryExpired => "Older than the history that is kept",

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
 use super::parse::Intake;
+use super::webhooks::Webhooks;
 use crate::clock;
 use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
 use crate::notify::{Rates, Waiters};
@@ -128,6 +129,10 @@ pub struct Settings {
     pub body_read_seconds_max: u32,
     /// Seconds for which an idempotency key stands for its first message.
     pub idempotency_seconds: u32,
+    /// Standing webhooks of one caller.
+    pub webhooks_per_caller_max: usize,
+    /// Seconds for which a webhook's secret goes on signing after it was rotated.
+    pub webhook_secret_overlap_seconds: u32,
 }
 
 impl Default for Settings {
@@ -142,6 +147,8 @@ impl Default for Settings {
             idle_seconds_max: 75,
             body_read_seconds_max: 30,
             idempotency_seconds: 86_400,
+            webhooks_per_caller_max: 100,
+            webhook_secret_overlap_seconds: 86_400,
         }
     }
 }
@@ -152,6 +159,8 @@ pub struct Parts {
     pub backend: Arc<dyn Backend>,
     /// Answers questions.
     pub store: Arc<dyn ReadStore>,
+    /// The standing webhooks of callers.
+    pub webhooks: Webhooks,
     /// Those who wait for a final status.
     pub waiters: Arc<Waiters>,
     /// How many messages go through.

@@ -18,7 +18,15 @@ pub(super) async fn ask<T: Send + 'static>(
     parts: &Parts,
     question: impl FnOnce(&dyn ReadStore) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let store = Arc::clone(&parts.store);
+    ask_of(&parts.store, question).await
+}
+
+/// As [`ask`], of whatever knows the answer.
+pub(super) async fn ask_of<S: ?Sized + Send + Sync + 'static, T: Send + 'static>(
+    store: &Arc<S>,
+    question: impl FnOnce(&S) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store = Arc::clone(store);
     let answer = tokio::task::spawn_blocking(move || question(&*store)).await;
     let answer = answer.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())));
     answer.map_err(|error| {

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod allow_list;
+pub mod event;
 pub mod health;
 pub mod outcome;
 pub mod retry_after;
@@ -15,6 +16,7 @@ pub mod target;
 
 pub use address::{Kind, kind};
 pub use allow_list::{AllowList, InvalidAllowList};
+pub use event::{event_id, event_type};
 pub use health::{Health, Offence};
 pub use outcome::{ErrorClass, TryEnd, Verdict};
 pub use schedule::Schedule;

@@ -10,12 +10,13 @@ use crate::relay::Progress;
 use crate::store::{BulkReplay, Filter, Record, Settlement, Tally};
 
 /// The id in all examples.
-fn id() -> MessageId {
+pub(super) fn id() -> MessageId {
     let row = RowId::from_stored(accepted_at().unix_ms() << 12);
     MessageId::from_parts(row, 0x2a5f_0c11_9d3e_7b64)
 }
 
-fn accepted_at() -> WallTime {
+/// When the message in all examples was accepted.
+pub(super) fn accepted_at() -> WallTime {
     WallTime::from_unix_ms(1_795_341_600_123)
 }
 

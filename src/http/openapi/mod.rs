@@ -11,6 +11,7 @@ mod examples;
 mod parameters;
 mod request;
 mod responses;
+mod webhooks;
 
 use axum::http::{HeaderName, header};
 use utoipa::OpenApi;
@@ -30,6 +31,12 @@ pub(super) use responses::{
     GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
     PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
 };
+pub(super) use webhooks::{
+    CreateWebhookResponses, DeleteWebhookResponses, DeliveriesQuery, DeliveriesResponses,
+    DeliveryIdPath, GetWebhookResponses, ListWebhooksResponses, ResendResponses,
+    RotateSecretResponses, UpdateWebhookResponses, WebhookIdPath, WebhookPatchRequest,
+    WebhookRequest,
+};
 
 use super::get_group::GroupJson;
 use super::list_messages::ListJson;
@@ -38,6 +45,7 @@ use super::message_json::{MessageJson, MinimalJson, ReasonJson};
 use super::problem::{FaultJson, ProblemJson};
 use super::start_replay::ReplayJson;
 use super::stats::StatsJson;
+use super::webhooks as hooks;
 use super::{
     cancel, get_group, get_message, get_payload, get_replay, health, list_messages, lookup,
     publish_batch, publish_message, publish_raw, replay, start_replay, stats,
@@ -62,6 +70,14 @@ use crate::domain::Limits;
         start_replay::start_replay,
         get_replay::get_replay,
         cancel::cancel,
+        hooks::create::create,
+        hooks::list::list,
+        hooks::get::get,
+        hooks::update::update,
+        hooks::delete::delete,
+        hooks::rotate_secret::rotate_secret,
+        hooks::deliveries::deliveries,
+        hooks::resend::resend,
         health::alive,
         health::ready,
         document
@@ -76,6 +92,11 @@ use crate::domain::Limits;
         GroupJson<'static>,
         StatsJson<'static>,
         ReplayJson,
+        hooks::webhook_json::WebhookJson<'static>,
+        hooks::webhook_json::WebhookFilterJson<'static>,
+        hooks::list::WebhookListJson<'static>,
+        hooks::delivery_json::DeliveryJson<'static>,
+        hooks::deliveries::DeliveryListJson<'static>,
         ProblemJson,
         FaultJson,
         request::HeaderValueSchema,
@@ -84,6 +105,7 @@ use crate::domain::Limits;
         (name = "publishing", description = "Handing messages over."),
         (name = "asking", description = "What became of them."),
         (name = "acting", description = "Changing what becomes of them."),
+        (name = "webhooks", description = "Being told of outcomes."),
         (name = "operating", description = "For whoever runs the gateway.")
     )
 )]
@@ -115,7 +137,7 @@ pub fn yaml() -> Result<String, String> {
 /// numbers are limited by what is said of each, not by a format.
 fn forbid_null(document: &mut utoipa::openapi::OpenApi) {
     let items = document.paths.paths.values_mut();
-    let operations = items.flat_map(|item| [&mut item.get, &mut item.post]);
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]);
     for parameter in operations
         .flatten()
         .flat_map(|one| one.parameters.iter_mut().flatten())

@@ -16,6 +16,7 @@ pub(super) mod raw;
 pub(super) mod replay_filter;
 mod terms;
 mod time;
+pub(super) mod webhook;
 
 use std::borrow::Cow;
 
