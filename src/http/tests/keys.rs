@@ -37,6 +37,8 @@ fn operations() -> Vec<(Method, String)> {
         let method = match line {
             "    get:" => Method::GET,
             "    post:" => Method::POST,
+            "    patch:" => Method::PATCH,
+            "    delete:" => Method::DELETE,
             _ => continue,
         };
         if path.starts_with("/v1/") {

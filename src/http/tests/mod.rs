@@ -17,4 +17,5 @@ mod raw;
 mod refusing;
 mod replaying;
 mod terms;
+mod webhooks;
 mod wire;

@@ -1,6 +1,7 @@
 //! A relay that accepts into a plain store and settles when the test says so.
 
 mod backend;
+mod outbox;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, router};
+use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, Webhooks, router};
 use crate::domain::rules::Callbacks;
 use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
@@ -24,8 +25,8 @@ use crate::notify::{Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Audience as _, Batch, BulkReplay, KeyUse, Lookup, ReadStore, Settlement,
-    WriteStore as _,
+    Accepted, Audience as _, Batch, BulkReplay, KeyUse, Lookup, OutboxStore, OutboxWriter, ReadStore,
+    Settlement, StoreError, WriteStore as _,
 };
 
 /// When all of its messages are accepted.
@@ -46,6 +47,8 @@ pub(super) struct Model {
     /// What the next cancellations and replays come to, instead of being carried out.
     pub(super) cancellations: Mutex<VecDeque<Cancellation>>,
     pub(super) replayings: Mutex<VecDeque<Replay>>,
+    /// How the next change of webhooks fails, if it shall.
+    pub(super) write_fails: Mutex<Option<StoreError>>,
 }
 
 impl Model {
@@ -279,6 +282,21 @@ impl Rig {
         limits: Limits,
         settings: Settings,
     ) -> Self {
+        let rules = Rules {
+            limits,
+            broker_user: Some("guest".into()),
+            callbacks: Callbacks::default(),
+        };
+        Self::ruled(store, reader, rules, settings)
+    }
+
+    fn ruled(
+        store: MemoryStore,
+        reader: Arc<dyn ReadStore>,
+        rules: Rules,
+        settings: Settings,
+    ) -> Self {
+        let outbox: Arc<dyn OutboxStore> = Arc::new(store.clone());
         let model = Arc::new(Model {
             store: Mutex::new(store),
             minter: Mutex::default(),
@@ -289,6 +307,7 @@ impl Rig {
             accepting: Mutex::new(true),
             cancellations: Mutex::default(),
             replayings: Mutex::default(),
+            write_fails: Mutex::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let gateway = Gateway::new(Parts {
@@ -296,11 +315,8 @@ impl Rig {
             store: reader,
             waiters: Arc::clone(&model.waiters),
             rates: Arc::new(Rates::of([Caller::default()])),
-            rules: Rules {
-                limits,
-                broker_user: Some("guest".into()),
-                callbacks: Callbacks::default(),
-            },
+            webhooks: Webhooks::new(outbox, Arc::clone(&model) as Arc<dyn OutboxWriter>),
+            rules,
             settings,
             topology: watch::Sender::default().subscribe(),
             stop: stopping,
