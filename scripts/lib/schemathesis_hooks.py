@@ -48,24 +48,33 @@ def before_call(context, case, kwargs):
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, dict):
             mend(message)
+    if isinstance(body, dict):
+        lead_nowhere(body, "url")
+
+
+def lead_nowhere(values, name):
+    """A URL becomes one to a host that nobody can have (RFC 2606): nothing may be sent to whatever a random
+    one names, and few random names are those of a host."""
+    url = values.get(name)
+    if isinstance(url, str) and len(url) <= 2048 and URL.fullmatch(url):
+        values[name] = "https://hooks.invalid/in"
 
 
 def mend_terms(message):
-    """Good times become near ones, of which there is only one; who may be called back, no schema can say."""
+    """Good times become near ones, of which there is only one."""
     if is_time(message.get("deliver_at")):
         message["deliver_at"] = "2020-02-29T12:00:00Z"
         # In a query a number is its digits.
         if str(message.get("delay_ms")).isdecimal() and int(message["delay_ms"]) <= 31_536_000_000:
             del message["delay_ms"]
-    if isinstance(message.get("callback_url"), str) and CALLBACK.fullmatch(message["callback_url"]):
-        del message["callback_url"]
+    lead_nowhere(message, "callback_url")
     # JSON Schema takes 1.0 for an integer; whoever writes it so meant something else.
     for name in ("delay_ms", "give_up_after_ms"):
         if isinstance(message.get(name), float) and message[name].is_integer():
             message[name] = int(message[name])
 
 
-CALLBACK = re.compile(r"https?://[^\s\\@#/?]+([/?][^\s\\#]*)?", re.IGNORECASE)
+URL = re.compile(r"https?://[^\s\\@#/?]+([/?][^\s\\#]*)?", re.IGNORECASE)
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 

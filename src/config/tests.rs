@@ -4,6 +4,7 @@ use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::*;
+use crate::domain::Caller;
 
 /// The command line, deaf to the environment that the tests run in.
 fn parse<'a>(arguments: impl Iterator<Item = &'a str>) -> Cli {
@@ -217,7 +218,7 @@ fn with_keys_other_machines_may_be_served() {
     let config = with(&[&keys[..], &["--listen", "0.0.0.0:80"]].concat()).expect("keys");
     let http = &config.http;
     assert!(!http.loopback_only && !http.allow_anonymous && !http.api_keys.is_empty());
-    assert!(!format!("{config:?}").contains("secret"));
+    assert!(!format!("{config:?}").contains("secret-0123"));
     let both = with(&[&keys[..], &["--allow-anonymous"]].concat()).expect("both");
     assert!(both.http.allow_anonymous && !both.http.api_keys.is_empty());
     // A faulty key is told without a word about the address.
@@ -254,10 +255,58 @@ fn all_mistakes_are_told_at_once() {
 
 #[test]
 fn a_configuration_shows_no_password() {
-    let config = with(&["--broker-url", "amqp://u:secret@h"]).expect("good");
-    assert!(!format!("{config:?}").contains("secret"));
-    let help = Cli::command().render_long_help().to_string();
-    assert!(!help.contains("secret") && help.contains("AMQPOST_BROKER_URL"));
+    let secrets = "billing:whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu";
+    let flags = [
+        "--broker-url",
+        "amqp://u:pa55word@h",
+        "--webhook-secrets",
+        secrets,
+    ];
+    let config = with(&flags).expect("good");
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("pa55word") && !shown.contains("aGlk"),
+        "{shown}"
+    );
+    // What --help shows of the environment.
+    for id in ["broker_url", "store_url", "api_keys", "webhook_secrets"] {
+        let command = Cli::command();
+        let option = command.get_arguments().find(|one| one.get_id() == id);
+        assert!(option.expect(id).is_hide_env_values_set(), "{id}");
+    }
+}
+
+#[test]
+fn webhooks_are_signed_and_led_as_is_said_and_mistakes_show_no_secret() {
+    let secret = "whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu";
+    let flags = [
+        "--webhook-secrets",
+        &format!("billing:{secret}"),
+        "--webhook-allow",
+        "10.0.0.0/8",
+    ];
+    let webhooks = with(&flags).expect("good").webhooks;
+    let billing = Caller::named("billing").expect("a name");
+    assert_eq!(
+        webhooks.secrets[&billing],
+        [secret.parse().expect("a secret")]
+    );
+    assert_eq!(Ok(webhooks.allow), "10.0.0.0/8".parse());
+    let in_file = with_file(&format!("webhook_secrets = \"{secret}\""), &[]).expect("good");
+    assert!(in_file.webhooks.secrets.contains_key(&Caller::default()));
+    let bad = [
+        "--webhook-secrets",
+        &secret[1..],
+        "--webhook-allow",
+        "10.0.0.0/8/9",
+    ];
+    let told = mistakes(&bad);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("AMQPOST_WEBHOOK_ALLOW"));
+    assert!(told[1].contains("AMQPOST_WEBHOOK_SECRETS") && !told[1].contains("aGlk"));
+    let many = mistakes(&["--webhooks-per-caller-max", "1001"]);
+    assert!(many[0].contains("webhooks_per_caller_max must be at most 1000"));
+    assert!(with(&["--webhooks-per-caller-max", "1000"]).is_ok());
 }
 
 #[test]

@@ -108,7 +108,10 @@ pub(super) fn limit(text: Option<&str>, faults: &mut Faults) -> Option<usize> {
     let limit = text.parse().ok();
     let limit = limit.filter(|limit| digits && (1..=PAGE_MAX).contains(limit));
     if limit.is_none() {
-        faults.push("", "the query parameter limit must be a whole number from 1 to 1000");
+        faults.push(
+            "",
+            "the query parameter limit must be a whole number from 1 to 1000",
+        );
     }
     limit
 }

@@ -56,7 +56,7 @@ pub use serve::serve;
 pub use state::{
     Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
 };
-pub use webhooks::Webhooks;
+pub use webhooks::{Webhooks, message_resource};
 
 /// Answers are about one moment and one caller.
 const NO_STORE: &str = "no-store";

@@ -25,6 +25,12 @@ fn the_document_names_the_fields_that_are_read() {
     assert_eq!(names_of(&schema), names(&parse::properties::FIELDS));
     let schema = serde_json::to_value(ReplayRequest::schema()).expect("JSON");
     assert_eq!(names_of(&schema), names(&parse::replay_filter::FIELDS));
+    for schema in [WebhookRequest::schema(), WebhookPatchRequest::schema()] {
+        let schema = serde_json::to_value(schema).expect("JSON");
+        assert_eq!(names_of(&schema), names(&parse::webhook::FIELDS));
+    }
+    let schema = serde_json::to_value(webhooks::WebhookFilterRequest::schema()).expect("JSON");
+    assert_eq!(names_of(&schema), names(&parse::webhook::FILTER_FIELDS));
 }
 
 #[test]
@@ -38,6 +44,11 @@ fn the_document_names_the_query_parameters_that_are_read() {
         ),
         ("/v1/messages", "get", &filter::PARAMETERS),
         ("/v1/groups/{group}", "get", &get_group::PARAMETERS),
+        (
+            "/v1/webhooks/{id}/deliveries",
+            "get",
+            &hooks::deliveries::PARAMETERS,
+        ),
     ] {
         let parameters = document["paths"][path][method]["parameters"].as_array();
         let parameters = parameters.expect("parameters").iter();

@@ -25,8 +25,8 @@ use crate::notify::{Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Audience as _, Batch, BulkReplay, KeyUse, Lookup, OutboxStore, OutboxWriter, ReadStore,
-    Settlement, StoreError, WriteStore as _,
+    Accepted, Audience as _, Batch, BulkReplay, KeyUse, Lookup, OutboxStore, OutboxWriter,
+    ReadStore, Settlement, StoreError, WriteStore as _,
 };
 
 /// When all of its messages are accepted.

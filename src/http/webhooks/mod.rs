@@ -20,13 +20,15 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::message_json::MessageJson;
 use super::problem::{Code, Problem};
 use super::state::Gateway;
 use super::wait;
 use crate::chance;
 use crate::domain::webhook::Secret;
 use crate::domain::{Caller, IdMinter, MessageId};
-use crate::store::{OutboxChange, OutboxStore, OutboxWriter, StoreError, Webhook};
+use crate::relay::Progress;
+use crate::store::{OutboxChange, OutboxStore, OutboxWriter, Record, StoreError, Webhook};
 
 /// What the endpoints of webhooks work with.
 pub struct Webhooks {
@@ -59,6 +61,15 @@ impl Webhooks {
         let written = self.writer.write(vec![change]).await;
         written.map_err(|error| not_written(&error))
     }
+}
+
+/// The message of a record as the API tells it, for the bodies of webhooks.
+#[must_use]
+pub fn message_resource(record: &Record) -> Vec<u8> {
+    let ended = Progress::default();
+    let told = MessageJson::of_record(record, &ended);
+    // Everything that is told consists of strings and numbers, so this is never the empty fallback.
+    serde_json::to_vec(&told).unwrap_or_default()
 }
 
 /// The webhook of this id, if it is the caller's.

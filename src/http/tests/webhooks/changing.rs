@@ -26,23 +26,97 @@ async fn what_is_absent_from_a_change_stays_and_null_clears() {
     let url = "https://hooks.example/in";
     for (patch, url, events, exchange, group, enabled) in [
         (json!({}), url, &failed, json!("e"), json!("g"), true),
-        (json!({"enabled": false}), url, &failed, json!("e"), json!("g"), false),
-        (json!({"url": "http://b.example"}), "http://b.example", &failed, json!("e"), json!("g"), true),
-        (json!({"events": null}), url, &all, json!("e"), json!("g"), true),
-        (json!({"events": all}), url, &all, json!("e"), json!("g"), true),
-        (json!({"filter": {}}), url, &failed, json!("e"), json!("g"), true),
-        (json!({"filter": {"group": null}}), url, &failed, json!("e"), Value::Null, true),
-        (json!({"filter": {"exchange": null}}), url, &failed, Value::Null, json!("g"), true),
-        (json!({"filter": {"exchange": "amq.default"}}), url, &failed, json!(""), json!("g"), true),
-        (json!({"filter": {"group": "h"}}), url, &failed, json!("e"), json!("h"), true),
-        (json!({"filter": null}), url, &failed, Value::Null, Value::Null, true),
+        (
+            json!({"enabled": false}),
+            url,
+            &failed,
+            json!("e"),
+            json!("g"),
+            false,
+        ),
+        (
+            json!({"url": "http://b.example"}),
+            "http://b.example",
+            &failed,
+            json!("e"),
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"events": null}),
+            url,
+            &all,
+            json!("e"),
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"events": all}),
+            url,
+            &all,
+            json!("e"),
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"filter": {}}),
+            url,
+            &failed,
+            json!("e"),
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"filter": {"group": null}}),
+            url,
+            &failed,
+            json!("e"),
+            Value::Null,
+            true,
+        ),
+        (
+            json!({"filter": {"exchange": null}}),
+            url,
+            &failed,
+            Value::Null,
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"filter": {"exchange": "amq.default"}}),
+            url,
+            &failed,
+            json!(""),
+            json!("g"),
+            true,
+        ),
+        (
+            json!({"filter": {"group": "h"}}),
+            url,
+            &failed,
+            json!("e"),
+            json!("h"),
+            true,
+        ),
+        (
+            json!({"filter": null}),
+            url,
+            &failed,
+            Value::Null,
+            Value::Null,
+            true,
+        ),
     ] {
         let rig = Rig::new();
         let path = make_one(&rig, FULL).await;
         let changed = change(&rig, &path, &patch).await;
         assert_eq!(changed["url"], url, "{patch}");
         assert_eq!(&changed["events"], events, "{patch}");
-        assert_eq!(changed["filter"], json!({"exchange": exchange, "group": group}), "{patch}");
+        assert_eq!(
+            changed["filter"],
+            json!({"exchange": exchange, "group": group}),
+            "{patch}"
+        );
         assert_eq!(changed["enabled"], enabled, "{patch}");
         assert_eq!(get(&rig, &path).await, changed, "{patch}");
     }
@@ -59,7 +133,10 @@ async fn a_change_reaches_the_webhook_it_names_only() {
 
 #[tokio::test]
 async fn who_enables_a_webhook_forgets_why_it_was_disabled() {
-    for (why, word) in [(DisabledFor::Gone, "gone"), (DisabledFor::Failing, "failing")] {
+    for (why, word) in [
+        (DisabledFor::Gone, "gone"),
+        (DisabledFor::Failing, "failing"),
+    ] {
         let rig = Rig::new();
         let path = make_one(&rig, HOOK).await;
         let id = rig.model.webhooks()[0].id;
@@ -108,7 +185,10 @@ async fn after_a_rotation_the_old_secret_signs_for_as_long_as_is_configured() {
         assert_eq!(made["secret"], &*old);
         assert_eq!(until.unix_ms(), moment(&rotated["old_secret_expires_at"]));
         let told = get(&rig, &path).await;
-        assert_eq!(told["old_secret_expires_at"], rotated["old_secret_expires_at"]);
+        assert_eq!(
+            told["old_secret_expires_at"],
+            rotated["old_secret_expires_at"]
+        );
     }
 }
 
@@ -148,7 +228,10 @@ async fn a_change_that_the_store_does_not_confirm_is_told_so() {
     let path = make_one(&rig, HOOK).await;
     outcome(&rig, Status::Failed).await;
     let list = get(&rig, &format!("{path}/deliveries")).await;
-    let delivery = list["deliveries"][0]["id"].as_str().expect("an id").to_owned();
+    let delivery = list["deliveries"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     let before = rig.model.webhooks();
     for (method, path, body) in [
         ("POST", "/v1/webhooks".to_owned(), HOOK),

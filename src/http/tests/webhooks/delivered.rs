@@ -5,14 +5,20 @@ use serde_json::{Value, json};
 use super::super::model::Rig;
 use super::{HOOK, call, get, make_one, outcome};
 use crate::domain::{Status, WallTime};
-use crate::store::{DeliveryId, DeliveryStatus, OutboxChange, Tried};
+use crate::http::message_resource;
+use crate::store::{DeliveryId, DeliveryStatus, Lookup, OutboxChange, Tried};
 
 /// When deliveries were tried.
 fn at(ms: u64) -> WallTime {
     WallTime::from_unix_ms(1_795_341_600_000 + ms)
 }
 
-fn tried(id: u64, status_code: Option<u16>, error: Option<&str>, status: DeliveryStatus) -> OutboxChange {
+fn tried(
+    id: u64,
+    status_code: Option<u16>,
+    error: Option<&str>,
+    status: DeliveryStatus,
+) -> OutboxChange {
     OutboxChange::Tried {
         id: DeliveryId(id),
         tried: Tried {
@@ -32,8 +38,10 @@ async fn a_delivery_is_told_with_everything_but_what_the_receiver_said() {
     let confirmed = outcome(&rig, Status::Confirmed).await;
     let returned = outcome(&rig, Status::Returned).await;
     let later = DeliveryStatus::Waiting { next_at: at(5_200) };
-    rig.model.keep(tried(1, Some(410), None, DeliveryStatus::Failed));
-    rig.model.keep(tried(2, Some(204), None, DeliveryStatus::Delivered));
+    rig.model
+        .keep(tried(1, Some(410), None, DeliveryStatus::Failed));
+    rig.model
+        .keep(tried(2, Some(204), None, DeliveryStatus::Delivered));
     rig.model.keep(tried(3, None, Some("timeout"), later));
     let list = get(&rig, &format!("{path}/deliveries")).await;
     let delivery = |number: u64, id, event, status, next: Value, code: Value, error: Value| {
@@ -58,6 +66,18 @@ async fn a_delivery_is_told_with_everything_but_what_the_receiver_said() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_webhook_has_the_message_as_the_api_tells_it() {
+    let rig = Rig::new();
+    let id = outcome(&rig, Status::Returned).await;
+    let record = match rig.gateway.store.get(id) {
+        Ok(Lookup::Found(record)) => record,
+        other => panic!("{other:?}"),
+    };
+    let told: Value = serde_json::from_slice(&message_resource(&record)).expect("JSON");
+    assert_eq!(told, get(&rig, &format!("/v1/messages/{id}")).await);
+}
+
+#[tokio::test]
 async fn one_that_was_never_tried_waits_since_the_outcome() {
     let rig = Rig::new();
     let path = make_one(&rig, HOOK).await;
@@ -79,7 +99,7 @@ async fn walk(rig: &Rig, path: &str, query: &str) -> Vec<u64> {
         let page = get(rig, &format!("{path}/deliveries?{query}{cursor}")).await;
         for delivery in page["deliveries"].as_array().expect("deliveries") {
             let id = delivery["id"].as_str().expect("an id");
-            numbers.push(id[24..].parse().expect("a number"));
+            numbers.push(u64::from_str_radix(&id[24..], 16).expect("a number"));
         }
         assert!(numbers.len() < 1000, "the list does not end");
         match page["next_cursor"].as_str() {
@@ -125,7 +145,11 @@ async fn a_faulty_query_is_told_and_another_lists_cursor_is_refused() {
         ("cursor=x", "invalid_cursor"),
     ] {
         let answer = rig.get(&format!("{path}/deliveries?{query}")).await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (400, code), "{query}");
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (400, code),
+            "{query}"
+        );
     }
     let all = format!("{path}/deliveries?limit=1000&cursor=AgAAAAAAAAAA");
     assert_eq!(get(&rig, &all).await["deliveries"], json!([]));
@@ -136,7 +160,12 @@ async fn a_delivery_is_sent_again_whatever_became_of_it() {
     for (status, wait_ms) in [
         (DeliveryStatus::Delivered, None),
         (DeliveryStatus::Failed, None),
-        (DeliveryStatus::Waiting { next_at: at(u64::from(u32::MAX)) }, Some(())),
+        (
+            DeliveryStatus::Waiting {
+                next_at: at(u64::from(u32::MAX)),
+            },
+            Some(()),
+        ),
     ] {
         let rig = Rig::new();
         let path = make_one(&rig, HOOK).await;
@@ -172,7 +201,17 @@ async fn a_delivery_that_is_not_there_is_not_sent_again() {
         "00000000-0000-8000-8000-000000000002",
         "00000000-0000-8000-bfff-ffffffffffff",
     ] {
-        let answer = call(&rig, "POST", &format!("{path}/deliveries/{delivery}/resend"), "").await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (404, "not_found"), "{delivery}");
+        let answer = call(
+            &rig,
+            "POST",
+            &format!("{path}/deliveries/{delivery}/resend"),
+            "",
+        )
+        .await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (404, "not_found"),
+            "{delivery}"
+        );
     }
 }

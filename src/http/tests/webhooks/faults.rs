@@ -29,10 +29,19 @@ const FAULTS: [(&str, &[&str]); 26] = [
     (r#"{"url":"http://0.0.0.0/"}"#, &["/url"]),
     (r#"{"url":"https://h.example","events":[]}"#, &["/events"]),
     (r#"{"url":"https://h.example","events":{}}"#, &["/events"]),
-    (r#"{"url":"https://h.example","events":["confirmed"]}"#, &["/events/0"]),
+    (
+        r#"{"url":"https://h.example","events":["confirmed"]}"#,
+        &["/events/0"],
+    ),
     (r#"{"url":"https://h.example","filter":"e"}"#, &["/filter"]),
-    (r#"{"url":"https://h.example","filter":{"group":""}}"#, &["/filter/group"]),
-    (r#"{"url":"https://h.example","filter":{"routing_key":"k"}}"#, &["/filter/routing_key"]),
+    (
+        r#"{"url":"https://h.example","filter":{"group":""}}"#,
+        &["/filter/group"],
+    ),
+    (
+        r#"{"url":"https://h.example","filter":{"routing_key":"k"}}"#,
+        &["/filter/routing_key"],
+    ),
     (r#"{"url":"https://h.example","enabled":1}"#, &["/enabled"]),
     (
         r#"{"url":"http://10.0.0.1","secret":"whsec_x","url":"x","event":[],"enabled":[]}"#,
@@ -65,17 +74,31 @@ async fn a_refusal_says_where_a_url_leads() {
     let rig = Rig::new();
     let answer = call(&rig, "POST", "/v1/webhooks", r#"{"url":"http://0x7f.1/"}"#).await;
     let detail = answer.json()["errors"][0]["detail"].clone();
-    assert_eq!(detail, "leads to 127.0.0.1, a loopback address, which is not allowed");
+    assert_eq!(
+        detail,
+        "leads to 127.0.0.1, a loopback address, which is not allowed"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_malformed() {
     let rig = Rig::new();
     let path = make_one(&rig, HOOK).await;
-    for body in ["[]", "{", "null", "\"https://hooks.example\"", "{\"url\":}", "{} {}"] {
+    for body in [
+        "[]",
+        "{",
+        "null",
+        "\"https://hooks.example\"",
+        "{\"url\":}",
+        "{} {}",
+    ] {
         for (method, path) in [("POST", "/v1/webhooks"), ("PATCH", &*path)] {
             let answer = call(&rig, method, path, body).await;
-            assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "malformed_json"), "{body}");
+            assert_eq!(
+                (answer.status.as_u16(), &*answer.code()),
+                (400, "malformed_json"),
+                "{body}"
+            );
         }
     }
     assert_eq!(rig.model.webhooks().len(), 1);
@@ -86,12 +109,21 @@ async fn only_json_is_taken() {
     let rig = Rig::new();
     let path = make_one(&rig, HOOK).await;
     for (method, path) in [("POST", "/v1/webhooks"), ("PATCH", &*path)] {
-        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json"] {
+        for content_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/merge-patch+json",
+        ] {
             let request = Request::builder().method(method).uri(path);
-            let request = request.header("host", "localhost").header("content-type", content_type);
+            let request = request
+                .header("host", "localhost")
+                .header("content-type", content_type);
             let request = request.body(Body::from(HOOK)).expect("a request");
             let answer = rig.send(request).await;
-            assert_eq!((answer.status.as_u16(), &*answer.code()), (415, "unsupported_media_type"));
+            assert_eq!(
+                (answer.status.as_u16(), &*answer.code()),
+                (415, "unsupported_media_type")
+            );
         }
     }
     assert_eq!(rig.model.webhooks().len(), 1);
@@ -116,21 +148,44 @@ async fn what_would_silently_mean_nothing_is_refused() {
     let before = rig.model.webhooks();
     for (method, path, body) in &operations {
         let answer = call(&rig, method, &format!("{path}?x=1"), body).await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "invalid_query"), "{method} {path}");
-        let request = Request::builder().method(*method).uri(path).header("host", "localhost");
-        let request = request.header("amqp-priority", "1").header("content-type", "application/json");
-        let answer = rig.send(request.body(Body::from(*body)).expect("a request")).await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (422, "invalid_request"), "{method} {path}");
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (400, "invalid_query"),
+            "{method} {path}"
+        );
+        let request = Request::builder()
+            .method(*method)
+            .uri(path)
+            .header("host", "localhost");
+        let request = request
+            .header("amqp-priority", "1")
+            .header("content-type", "application/json");
+        let answer = rig
+            .send(request.body(Body::from(*body)).expect("a request"))
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (422, "invalid_request"),
+            "{method} {path}"
+        );
         if *method != "GET" && body.is_empty() {
             let answer = call(&rig, method, path, "{}").await;
-            assert_eq!((answer.status.as_u16(), &*answer.code()), (422, "invalid_request"), "{method} {path}");
+            assert_eq!(
+                (answer.status.as_u16(), &*answer.code()),
+                (422, "invalid_request"),
+                "{method} {path}"
+            );
         }
         let unknown = path.replace(&before[0].id.to_string(), "x");
         if unknown != *path {
             for id in ["x", "%ff", NEVER, "0193a5c4"] {
                 let unknown = path.replace(&before[0].id.to_string(), id);
                 let answer = call(&rig, method, &unknown, body).await;
-                assert_eq!((answer.status.as_u16(), &*answer.code()), (404, "not_found"), "{unknown}");
+                assert_eq!(
+                    (answer.status.as_u16(), &*answer.code()),
+                    (404, "not_found"),
+                    "{unknown}"
+                );
             }
         }
     }
@@ -141,7 +196,11 @@ async fn what_would_silently_mean_nothing_is_refused() {
         ("POST", &*format!("{path}/deliveries")),
     ] {
         let answer = call(&rig, method, path, "").await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (405, "method_not_allowed"), "{method} {path}");
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.code()),
+            (405, "method_not_allowed"),
+            "{method} {path}"
+        );
         assert!(answer.header("allow").is_some());
     }
     assert!(rig.model.webhooks() == before, "something has changed");

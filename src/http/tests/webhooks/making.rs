@@ -19,7 +19,10 @@ async fn a_webhook_of_which_only_the_url_is_said_gets_everything() {
     let mut made = answer.json();
     let id = made["id"].as_str().expect("an id").to_owned();
     id.parse::<MessageId>().expect("a UUID");
-    assert_eq!(answer.header("location"), Some(&*format!("/v1/webhooks/{id}")));
+    assert_eq!(
+        answer.header("location"),
+        Some(&*format!("/v1/webhooks/{id}"))
+    );
     let secret = made.as_object_mut().expect("an object").remove("secret");
     let secret = secret.expect("a secret");
     let secret: Secret = secret.as_str().expect("text").parse().expect("a secret");
@@ -33,7 +36,10 @@ async fn a_webhook_of_which_only_the_url_is_said_gets_everything() {
     });
     assert_eq!(made, expected);
     assert_eq!(get(&rig, &format!("/v1/webhooks/{id}")).await, expected);
-    assert_eq!(get(&rig, "/v1/webhooks").await, json!({"webhooks": [expected]}));
+    assert_eq!(
+        get(&rig, "/v1/webhooks").await,
+        json!({"webhooks": [expected]})
+    );
     // What is kept is what was told.
     let kept = rig.model.webhooks();
     assert_eq!(kept[0].secret.parse(), Ok(secret));
@@ -49,7 +55,10 @@ async fn everything_that_is_said_of_a_webhook_is_kept_and_told() {
     let path = make_one(&rig, &body.to_string()).await;
     let told = get(&rig, &path).await;
     assert_eq!(told["url"], body["url"]);
-    assert_eq!(told["events"], json!(["message.returned", "message.failed"]));
+    assert_eq!(
+        told["events"],
+        json!(["message.returned", "message.failed"])
+    );
     assert_eq!(told["filter"], json!({"exchange": "", "group": "g ä"}));
     assert_eq!(told["enabled"], false);
     assert_eq!(told["disabled_reason"], Value::Null);
@@ -122,9 +131,16 @@ async fn there_are_at_most_so_many_webhooks_of_one_caller() {
     assert_eq!(answer.code(), "too_many_webhooks");
     let problem = answer.json();
     assert_eq!(problem["retryable"], false);
-    assert!(problem["detail"].as_str().is_some_and(|text| text.contains('3')));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|text| text.contains('3'))
+    );
     assert_eq!(rig.model.webhooks().len(), 3);
-    assert_eq!(call(&rig, "DELETE", &paths[1], "").await.status.as_u16(), 204);
+    assert_eq!(
+        call(&rig, "DELETE", &paths[1], "").await.status.as_u16(),
+        204
+    );
     make_one(&rig, HOOK).await;
 }
 
@@ -163,7 +179,10 @@ async fn the_allow_list_opens_what_is_not_public_also_for_callbacks() {
                 continue;
             }
             assert_eq!(statuses, [422, 422], "{url}");
-            assert_eq!((hook.code(), hook.pointers()), ("invalid_request".into(), vec!["/url".into()]));
+            assert_eq!(
+                (hook.code(), hook.pointers()),
+                ("invalid_request".into(), vec!["/url".into()])
+            );
             assert_eq!(message.code(), "invalid_message");
             assert_eq!(message.pointers(), ["/callback_url"]);
         }

@@ -50,8 +50,13 @@ async fn a_delivery_of_another_webhook_cannot_be_sent_again_through_ones_own() {
     let rig = Rig::with_keys(false);
     let mut paths = Vec::new();
     for key in [ALICE, BOB] {
-        let made = call_as(&rig, Some(key), "POST", "/v1/webhooks", HOOK).await.json();
-        paths.push(format!("/v1/webhooks/{}", made["id"].as_str().expect("an id")));
+        let made = call_as(&rig, Some(key), "POST", "/v1/webhooks", HOOK)
+            .await
+            .json();
+        paths.push(format!(
+            "/v1/webhooks/{}",
+            made["id"].as_str().expect("an id")
+        ));
     }
     let body = r#"{"exchange":"e","payload":1}"#;
     let answer = rig.publish_with(&[("authorization", BOB)], body).await;
