@@ -7,6 +7,7 @@
 mod later;
 pub(crate) mod model;
 mod operations;
+pub(crate) mod outbox;
 mod questions;
 pub(crate) mod samples;
 
@@ -19,8 +20,8 @@ use proptest::sample::Index;
 use crate::domain::{Caller, Reason, ReasonCode, Status, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Accepted, Batch, Lookup, Note, PartitionFacts, Pending, ReadStore, Settlement, UsedKey,
-    WriteStore,
+    Accepted, Batch, Lookup, Note, OutboxStore, PartitionFacts, Pending, ReadStore, Settlement,
+    UsedKey, WriteStore,
 };
 use model::Model;
 use operations::{CALLERS, caller};
@@ -31,6 +32,7 @@ use questions::Browsing;
 pub(crate) trait Subject {
     fn writer(&mut self) -> &mut dyn WriteStore;
     fn reader(&self) -> &dyn ReadStore;
+    fn outbox(&self) -> &dyn OutboxStore;
     /// Ends it in some way and opens it again.
     fn reopen(&mut self, ending: Ending, partitions: u8);
     /// Whether all history is kept.
@@ -307,6 +309,10 @@ impl Subject for InMemory {
         &self.store
     }
 
+    fn outbox(&self) -> &dyn OutboxStore {
+        &self.store
+    }
+
     fn reopen(&mut self, _: Ending, _: u8) {}
 
     fn keeps_everything(&self) -> bool {
@@ -334,6 +340,11 @@ proptest! {
     #[test]
     fn the_store_in_memory_keeps_the_contract(operations in any_operations()) {
         follow(&mut in_memory(usize::MAX), &operations);
+    }
+
+    #[test]
+    fn the_outbox_in_memory_keeps_the_contract(operations in outbox::any_outbox_operations()) {
+        outbox::follow_outbox(&mut in_memory(usize::MAX), &operations);
     }
 
     #[test]

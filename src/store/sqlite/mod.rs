@@ -41,6 +41,7 @@ mod messages;
 mod migrations;
 mod open;
 pub mod operate;
+mod outbox;
 mod outcomes;
 mod partition;
 mod place;

@@ -1,0 +1,312 @@
+//! The outbox of webhooks: deliveries are kept in the transaction of the outcome that they tell.
+//!
+//! A message without a `callback_url`, of a caller without webhooks, costs nothing here: the writer
+//! knows all webhooks by heart.
+
+mod check;
+mod read;
+mod record;
+mod tables;
+mod webhooks;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use rustc_hash::FxHashMap;
+
+pub(super) use check::problems;
+pub(super) use read::{due_deliveries, log, waiting_endpoints};
+pub(super) use tables::VERSION_4;
+
+use super::error::Outcome;
+use crate::domain::{Caller, MessageId};
+use crate::store::{
+    DeliveryId, DeliveryStatus, OutboxChange, Record, Tried, Webhook, callback_endpoint,
+};
+use webhooks::Standing;
+
+/// Deliveries of a webhook that are kept after they have ended.
+const ENDED_KEPT: i64 = 1000;
+/// So many more may be kept before some go.
+const ENDED_BEYOND: u32 = 256;
+/// Endpoints of callbacks whose numbers the writer knows by heart.
+const KNOWN_ENDPOINTS_MAX: usize = 4096;
+/// Endpoints of callbacks that are kept although nothing waits there.
+const ENDPOINTS_MAX: i64 = 10_000;
+/// Rows that go in one slice of upkeep.
+const SLICE: i64 = 1024;
+
+const ADD_ENDPOINT: &str = "INSERT INTO endpoints (name, enabled) VALUES (?1, 1)";
+
+const FIND_ENDPOINT: &str = "SELECT id FROM endpoints WHERE name = ?1";
+
+const ADD: &str = "INSERT INTO deliveries (endpoint, standing, status, next_at, attempts, url,
+    checksum, record) VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?6)";
+
+const FIND: &str = "SELECT endpoint, standing FROM deliveries WHERE id = ?1";
+
+const TRIED: &str = "UPDATE deliveries SET attempts = attempts + 1, tried_at = ?2, status_code = ?3,
+    error = ?4, status = ?5, next_at = ?6 WHERE id = ?1";
+
+const RESEND: &str = "UPDATE deliveries SET status = 0, next_at = ?2 WHERE id = ?1 AND standing = 1";
+
+const DROP: &str = "DELETE FROM deliveries WHERE id = ?1";
+
+const PRUNE: &str = "DELETE FROM deliveries WHERE standing = 1 AND next_at IS NULL AND endpoint = ?1
+    AND id <= (SELECT id FROM deliveries WHERE standing = 1 AND next_at IS NULL AND endpoint = ?1
+        ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+/// What the writer knows by heart. After a transaction that failed it is read again.
+#[derive(Default)]
+pub(super) struct Outbox {
+    webhooks: Option<Vec<Standing>>,
+    endpoints: FxHashMap<Box<str>, i64>,
+    /// Deliveries that have ended since some went, by endpoint.
+    ended: FxHashMap<i64, u32>,
+}
+
+impl Outbox {
+    /// The transaction has ended.
+    pub(super) fn ended(&mut self, committed: bool) {
+        if !committed {
+            *self = Self::default();
+        }
+    }
+
+    fn webhooks(&mut self, connection: &Connection) -> Outcome<&mut Vec<Standing>> {
+        let known = match self.webhooks.take() {
+            Some(known) => known,
+            None => webhooks::all(connection, None)?,
+        };
+        Ok(self.webhooks.insert(known))
+    }
+
+    /// Whether somebody may want to be told of the outcomes of `caller`'s messages.
+    pub(super) fn concerns(&mut self, connection: &Connection, caller: &Caller) -> Outcome<bool> {
+        let all = self.webhooks(connection)?;
+        Ok((all.iter()).any(|(_, hook)| hook.enabled && hook.caller == *caller))
+    }
+
+    /// Whether there is any webhook at all.
+    pub(super) fn has_webhooks(&mut self, connection: &Connection) -> Outcome<bool> {
+        Ok(!self.webhooks(connection)?.is_empty())
+    }
+
+    /// A message has ended as `record` tells.
+    pub(super) fn settled(
+        &mut self,
+        connection: &Connection,
+        record: &Record,
+        callback_url: Option<&str>,
+    ) -> Outcome<()> {
+        let Some(blob) = record::encode(record) else {
+            return Ok(());
+        };
+        let at = record.outcome.as_ref().map(|outcome| outcome.settled_at);
+        let next_at = at.unwrap_or_default().unix_ms().cast_signed();
+        let checksum = read::checksum(&blob);
+        let mut add = connection.prepare_cached(ADD)?;
+        if let Some(url) = callback_url {
+            let endpoint = self.callback_endpoint(connection, url)?;
+            add.execute(params![endpoint, false, next_at, url, checksum, blob])?;
+        }
+        for (endpoint, hook) in self.webhooks(connection)? {
+            if hook.wants(record) {
+                let url: Option<&str> = None;
+                add.execute(params![*endpoint, true, next_at, url, checksum, blob])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn callback_endpoint(&mut self, connection: &Connection, url: &str) -> Outcome<i64> {
+        let name = callback_endpoint(url);
+        if let Some(endpoint) = self.endpoints.get(&name) {
+            return Ok(*endpoint);
+        }
+        let mut statement = connection.prepare_cached(FIND_ENDPOINT)?;
+        let found = statement.query_row([&*name], |row| row.get(0));
+        let found: Option<i64> = found.optional()?;
+        let endpoint = match found {
+            Some(endpoint) => endpoint,
+            None => add_endpoint(connection, &name)?,
+        };
+        // A new one may have taken the place of others.
+        if self.endpoints.len() >= KNOWN_ENDPOINTS_MAX || (found.is_none() && endpoint > ENDPOINTS_MAX) {
+            self.endpoints.clear();
+        }
+        self.endpoints.insert(name, endpoint);
+        Ok(endpoint)
+    }
+
+    /// Applies a change.
+    pub(super) fn change(&mut self, connection: &Connection, change: &OutboxChange) -> Outcome<()> {
+        match change {
+            OutboxChange::Tried { id, tried, status } => {
+                self.tried(connection, *id, tried, *status)
+            }
+            OutboxChange::Put(webhook) => self.put(connection, webhook),
+            OutboxChange::Patch(id, patch) => self.with(connection, *id, |hook| hook.patch(patch)),
+            OutboxChange::Rotate {
+                id,
+                secret,
+                old_until,
+            } => self.with(connection, *id, |hook| hook.rotate(secret, *old_until)),
+            OutboxChange::Failing(id, since) => {
+                self.with(connection, *id, |hook| hook.failing_since = *since)
+            }
+            OutboxChange::Disable(id, why) => self.with(connection, *id, |hook| {
+                hook.enabled = false;
+                hook.disabled_for = Some(*why);
+            }),
+            OutboxChange::Delete(id) => self.delete(connection, *id),
+            OutboxChange::Resend(id, at) => {
+                let resend = params![id.0.cast_signed(), at.unix_ms().cast_signed()];
+                connection.prepare_cached(RESEND)?.execute(resend)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, connection: &Connection, webhook: &Webhook) -> Outcome<()> {
+        let all = self.webhooks(connection)?;
+        let known = all.iter().position(|(_, hook)| hook.id == webhook.id);
+        let standing = match known {
+            Some(at) => (all.swap_remove(at).0, webhook.clone()),
+            None => {
+                let name = format!("webhook {}", webhook.id);
+                (add_endpoint(connection, &name)?, webhook.clone())
+            }
+        };
+        webhooks::put(connection, &standing)?;
+        all.push(standing);
+        // Deliveries of one outcome are kept in the order of the webhooks.
+        all.sort_by_key(|(_, hook)| hook.id);
+        Ok(())
+    }
+
+    fn with(
+        &mut self,
+        connection: &Connection,
+        id: MessageId,
+        change: impl FnOnce(&mut Webhook),
+    ) -> Outcome<()> {
+        let all = self.webhooks(connection)?;
+        if let Some(standing) = all.iter_mut().find(|(_, hook)| hook.id == id) {
+            change(&mut standing.1);
+            webhooks::put(connection, standing)?;
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, connection: &Connection, id: MessageId) -> Outcome<()> {
+        let all = self.webhooks(connection)?;
+        let Some(at) = all.iter().position(|(_, hook)| hook.id == id) else {
+            return Ok(());
+        };
+        let (endpoint, _) = all.remove(at);
+        for sql in [
+            "DELETE FROM webhooks WHERE endpoint = ?1",
+            "DELETE FROM endpoints WHERE id = ?1",
+            "INSERT INTO leaving (endpoint) VALUES (?1)",
+        ] {
+            connection.prepare_cached(sql)?.execute([endpoint])?;
+        }
+        self.ended.remove(&endpoint);
+        Ok(())
+    }
+
+    fn tried(
+        &mut self,
+        connection: &Connection,
+        id: DeliveryId,
+        tried: &Tried,
+        status: DeliveryStatus,
+    ) -> Outcome<()> {
+        let number = id.0.cast_signed();
+        let mut statement = connection.prepare_cached(FIND)?;
+        let found = statement.query_row([number], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
+        });
+        let Some((endpoint, standing)) = found.optional()? else {
+            return Ok(());
+        };
+        let (code, next_at) = match status {
+            DeliveryStatus::Waiting { next_at } => {
+                (read::WAITS, Some(next_at.unix_ms().cast_signed()))
+            }
+            DeliveryStatus::Delivered => (read::DELIVERED, None),
+            DeliveryStatus::Failed => (read::FAILED, None),
+        };
+        if !standing && next_at.is_none() {
+            connection.prepare_cached(DROP)?.execute([number])?;
+            return Ok(());
+        }
+        connection.prepare_cached(TRIED)?.execute(params![
+            number,
+            tried.at.unix_ms().cast_signed(),
+            tried.status_code,
+            tried.error,
+            code,
+            next_at,
+        ])?;
+        if next_at.is_none() {
+            self.one_ended(connection, endpoint)?;
+        }
+        Ok(())
+    }
+
+    fn one_ended(&mut self, connection: &Connection, endpoint: i64) -> Outcome<()> {
+        let ended = self.ended.entry(endpoint).or_default();
+        *ended += 1;
+        if *ended >= ENDED_BEYOND {
+            *ended = 0;
+            let prune = [endpoint, ENDED_KEPT];
+            connection.prepare_cached(PRUNE)?.execute(prune)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets some of what was deleted, and endpoints where nothing has waited for long. False when
+    /// there is nothing more to do.
+    pub(super) fn forget(&mut self, connection: &Connection) -> Outcome<bool> {
+        let leaving = "SELECT min(endpoint) FROM leaving";
+        let leaving: Option<i64> =
+            (connection.prepare_cached(leaving)?).query_row([], |row| row.get(0))?;
+        if let Some(endpoint) = leaving {
+            let drop = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+                WHERE standing = 1 AND endpoint = ?1 LIMIT ?2)";
+            let dropped = (connection.prepare_cached(drop)?).execute([endpoint, SLICE])?;
+            if dropped == 0 {
+                let left = "DELETE FROM leaving WHERE endpoint = ?1";
+                connection.prepare_cached(left)?.execute([endpoint])?;
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether [`Outbox::forget`] has something to do.
+    pub(super) fn has_to_forget(connection: &Connection) -> Outcome<bool> {
+        let some = "SELECT EXISTS (SELECT 1 FROM leaving)";
+        Ok((connection.prepare_cached(some)?).query_row([], |row| row.get(0))?)
+    }
+}
+
+/// A new endpoint. When there are too many, some of callbacks go where nothing waits.
+fn add_endpoint(connection: &Connection, name: &str) -> Outcome<i64> {
+    connection.prepare_cached(ADD_ENDPOINT)?.execute([name])?;
+    let id = connection.last_insert_rowid();
+    let old = "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints
+        WHERE id <= ?1 AND NOT EXISTS (SELECT 1 FROM webhooks WHERE endpoint = endpoints.id)
+            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE next_at IS NOT NULL AND endpoint = endpoints.id)
+        ORDER BY id LIMIT 2)";
+    if id > ENDPOINTS_MAX {
+        connection.prepare_cached(old)?.execute([id - ENDPOINTS_MAX])?;
+    }
+    Ok(id)
+}
+
+/// See [`crate::store::OutboxStore::webhooks`].
+pub(super) fn webhooks(connection: &Connection, caller: Option<&Caller>) -> Outcome<Vec<Webhook>> {
+    let all = webhooks::all(connection, caller)?;
+    Ok(all.into_iter().map(|(_, hook)| hook).collect())
+}
