@@ -110,12 +110,17 @@ pub(super) struct Callers {
 }
 
 impl Callers {
+    /// The caller's number, also of one that is not known yet.
+    pub(super) fn number(&mut self, connection: &Connection, caller: &Caller) -> Outcome<i64> {
+        match self.numbers.get(caller) {
+            Some(number) => Ok(*number),
+            None => self.learn(connection, caller),
+        }
+    }
+
     /// A message of `caller` was accepted; answers the caller's number.
     pub(super) fn accepted(&mut self, connection: &Connection, caller: &Caller) -> Outcome<i64> {
-        let number = match self.numbers.get(caller) {
-            Some(number) => *number,
-            None => self.learn(connection, caller)?,
-        };
+        let number = self.number(connection, caller)?;
         self.changes.entry(number).or_default().tally.pending += 1;
         Ok(number)
     }

@@ -10,6 +10,7 @@ use super::callers::Names;
 use super::error::{Failure, Outcome};
 use super::evict::STALE_BYTES;
 use super::messages::{self, SELECT_PENDING, SELECT_SCHEDULED, recovered};
+use super::outbox;
 use super::state::{PARTITIONS_MAX, State, partition_of};
 use crate::domain::Message;
 use crate::store::PartitionFacts;
@@ -51,7 +52,7 @@ fn content(connection: &Connection, found: &mut Vec<String>) -> Outcome<()> {
     tallies::of_callers(connection, &state, found)?;
     tallies::of_labels(connection, found)?;
     found.append(&mut unrecorded);
-    Ok(())
+    outbox::problems(connection, found)
 }
 
 fn count(connection: &Connection, sql: &str) -> Outcome<u64> {

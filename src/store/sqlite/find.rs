@@ -17,17 +17,17 @@ use crate::domain::{MessageId, RowId, Turn};
 pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
     ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0), row FROM pending WHERE key = ?1";
+    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL, row FROM pending WHERE key = ?1";
 
 const FIND_MOVED: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
     ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0), key FROM pending WHERE row = ?1";
+    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL, key FROM pending WHERE row = ?1";
 
 const FIND_SCHEDULED: &str = "SELECT random, caller, footprint_bytes, 0, label, NULL,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
     ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0) FROM scheduled WHERE row = ?1";
+    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL FROM scheduled WHERE row = ?1";
 
 /// The place of a pending message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(super) struct Found {
     pub(super) text_bytes: u64,
     /// Bytes of its payload and properties.
     pub(super) body_bytes: u64,
+    /// It has terms, its label apart.
+    pub(super) has_terms: bool,
 }
 
 /// What the writer remembers of messages, and never relies on.
@@ -124,7 +126,7 @@ pub(super) fn pending(
     if work.state.moved > 0 {
         let mut moved = work.connection.prepare_cached(FIND_MOVED)?;
         let found = moved.query_row([row_number(id.row())], |row| {
-            let key = row.get(8)?;
+            let key = row.get(9)?;
             let place = Place::Turn {
                 partition: partition_of(key),
                 turn: turn_of(key),
@@ -163,7 +165,7 @@ fn at_its_row(
             turn,
             is_moved: false,
         };
-        let is_moved = row.get::<_, Option<i64>>(8)?.is_some();
+        let is_moved = row.get::<_, Option<i64>>(9)?.is_some();
         Ok((!is_moved).then_some(found(row, place)?))
     });
     let found = found.optional()?.flatten();
@@ -190,6 +192,7 @@ fn found(row: &Row<'_>, place: Place) -> rusqlite::Result<(u64, Found)> {
         give_up_at: row.get(5)?,
         text_bytes: count(6)?,
         body_bytes: count(7)?,
+        has_terms: row.get(8)?,
     };
     Ok((count(0)?, found))
 }

@@ -27,6 +27,9 @@ impl SqliteStore {
             *offset_ms = offset_ms.saturating_add(batch.clock_step_ms);
             accept(work, batch.accepted)?;
             schedule::becomes_due(work, batch.due)?;
+            for change in batch.outbox {
+                work.outbox.change(work.connection, work.callers, change)?;
+            }
             settle::settle(work, batch.settled)?;
             replay::replay(work, batch.replayed)?;
             settle::note(work, batch.noted)?;

@@ -16,6 +16,7 @@ pub(super) use check::problems;
 pub(super) use read::{due_deliveries, log, waiting_endpoints};
 pub(super) use tables::VERSION_4;
 
+use super::callers::Callers;
 use super::error::Outcome;
 use crate::domain::{Caller, MessageId};
 use crate::store::{
@@ -43,14 +44,17 @@ const ADD: &str = "INSERT INTO deliveries (endpoint, standing, status, next_at, 
 
 const FIND: &str = "SELECT endpoint, standing FROM deliveries WHERE id = ?1";
 
-const TRIED: &str = "UPDATE deliveries SET attempts = attempts + 1, tried_at = ?2, status_code = ?3,
+const TRIED: &str =
+    "UPDATE deliveries SET attempts = attempts + 1, tried_at = ?2, status_code = ?3,
     error = ?4, status = ?5, next_at = ?6 WHERE id = ?1";
 
-const RESEND: &str = "UPDATE deliveries SET status = 0, next_at = ?2 WHERE id = ?1 AND standing = 1";
+const RESEND: &str =
+    "UPDATE deliveries SET status = 0, next_at = ?2 WHERE id = ?1 AND standing = 1";
 
 const DROP: &str = "DELETE FROM deliveries WHERE id = ?1";
 
-const PRUNE: &str = "DELETE FROM deliveries WHERE standing = 1 AND next_at IS NULL AND endpoint = ?1
+const PRUNE: &str =
+    "DELETE FROM deliveries WHERE standing = 1 AND next_at IS NULL AND endpoint = ?1
     AND id <= (SELECT id FROM deliveries WHERE standing = 1 AND next_at IS NULL AND endpoint = ?1
         ORDER BY id DESC LIMIT 1 OFFSET ?2)";
 
@@ -79,15 +83,11 @@ impl Outbox {
         Ok(self.webhooks.insert(known))
     }
 
-    /// Whether somebody may want to be told of the outcomes of `caller`'s messages.
-    pub(super) fn concerns(&mut self, connection: &Connection, caller: &Caller) -> Outcome<bool> {
+    /// Whether somebody may want to be told of the outcomes of the messages of the caller with this
+    /// number.
+    pub(super) fn concerns(&mut self, connection: &Connection, caller: i64) -> Outcome<bool> {
         let all = self.webhooks(connection)?;
-        Ok((all.iter()).any(|(_, hook)| hook.enabled && hook.caller == *caller))
-    }
-
-    /// Whether there is any webhook at all.
-    pub(super) fn has_webhooks(&mut self, connection: &Connection) -> Outcome<bool> {
-        Ok(!self.webhooks(connection)?.is_empty())
+        Ok((all.iter()).any(|one| one.webhook.enabled && one.caller == caller))
     }
 
     /// A message has ended as `record` tells.
@@ -108,10 +108,10 @@ impl Outbox {
             let endpoint = self.callback_endpoint(connection, url)?;
             add.execute(params![endpoint, false, next_at, url, checksum, blob])?;
         }
-        for (endpoint, hook) in self.webhooks(connection)? {
-            if hook.wants(record) {
+        for one in self.webhooks(connection)? {
+            if one.webhook.wants(record) {
                 let url: Option<&str> = None;
-                add.execute(params![*endpoint, true, next_at, url, checksum, blob])?;
+                add.execute(params![one.endpoint, true, next_at, url, checksum, blob])?;
             }
         }
         Ok(())
@@ -130,7 +130,9 @@ impl Outbox {
             None => add_endpoint(connection, &name)?,
         };
         // A new one may have taken the place of others.
-        if self.endpoints.len() >= KNOWN_ENDPOINTS_MAX || (found.is_none() && endpoint > ENDPOINTS_MAX) {
+        if self.endpoints.len() >= KNOWN_ENDPOINTS_MAX
+            || (found.is_none() && endpoint > ENDPOINTS_MAX)
+        {
             self.endpoints.clear();
         }
         self.endpoints.insert(name, endpoint);
@@ -138,12 +140,20 @@ impl Outbox {
     }
 
     /// Applies a change.
-    pub(super) fn change(&mut self, connection: &Connection, change: &OutboxChange) -> Outcome<()> {
+    pub(super) fn change(
+        &mut self,
+        connection: &Connection,
+        callers: &mut Callers,
+        change: &OutboxChange,
+    ) -> Outcome<()> {
         match change {
             OutboxChange::Tried { id, tried, status } => {
                 self.tried(connection, *id, tried, *status)
             }
-            OutboxChange::Put(webhook) => self.put(connection, webhook),
+            OutboxChange::Put(webhook) => {
+                let caller = callers.number(connection, &webhook.caller)?;
+                self.put(connection, caller, webhook)
+            }
             OutboxChange::Patch(id, patch) => self.with(connection, *id, |hook| hook.patch(patch)),
             OutboxChange::Rotate {
                 id,
@@ -166,20 +176,22 @@ impl Outbox {
         }
     }
 
-    fn put(&mut self, connection: &Connection, webhook: &Webhook) -> Outcome<()> {
+    fn put(&mut self, connection: &Connection, caller: i64, webhook: &Webhook) -> Outcome<()> {
         let all = self.webhooks(connection)?;
-        let known = all.iter().position(|(_, hook)| hook.id == webhook.id);
-        let standing = match known {
-            Some(at) => (all.swap_remove(at).0, webhook.clone()),
-            None => {
-                let name = format!("webhook {}", webhook.id);
-                (add_endpoint(connection, &name)?, webhook.clone())
-            }
+        let known = all.iter().position(|one| one.webhook.id == webhook.id);
+        let endpoint = match known {
+            Some(at) => all.remove(at).endpoint,
+            None => add_endpoint(connection, &format!("webhook {}", webhook.id))?,
+        };
+        let standing = Standing {
+            endpoint,
+            caller,
+            webhook: webhook.clone(),
         };
         webhooks::put(connection, &standing)?;
         all.push(standing);
         // Deliveries of one outcome are kept in the order of the webhooks.
-        all.sort_by_key(|(_, hook)| hook.id);
+        all.sort_by_key(|one| one.webhook.id);
         Ok(())
     }
 
@@ -190,8 +202,8 @@ impl Outbox {
         change: impl FnOnce(&mut Webhook),
     ) -> Outcome<()> {
         let all = self.webhooks(connection)?;
-        if let Some(standing) = all.iter_mut().find(|(_, hook)| hook.id == id) {
-            change(&mut standing.1);
+        if let Some(standing) = all.iter_mut().find(|one| one.webhook.id == id) {
+            change(&mut standing.webhook);
             webhooks::put(connection, standing)?;
         }
         Ok(())
@@ -199,10 +211,10 @@ impl Outbox {
 
     fn delete(&mut self, connection: &Connection, id: MessageId) -> Outcome<()> {
         let all = self.webhooks(connection)?;
-        let Some(at) = all.iter().position(|(_, hook)| hook.id == id) else {
+        let Some(at) = all.iter().position(|one| one.webhook.id == id) else {
             return Ok(());
         };
-        let (endpoint, _) = all.remove(at);
+        let endpoint = all.remove(at).endpoint;
         for sql in [
             "DELETE FROM webhooks WHERE endpoint = ?1",
             "DELETE FROM endpoints WHERE id = ?1",
@@ -264,31 +276,29 @@ impl Outbox {
         }
         Ok(())
     }
+}
 
-    /// Forgets some of what was deleted, and endpoints where nothing has waited for long. False when
-    /// there is nothing more to do.
-    pub(super) fn forget(&mut self, connection: &Connection) -> Outcome<bool> {
-        let leaving = "SELECT min(endpoint) FROM leaving";
-        let leaving: Option<i64> =
-            (connection.prepare_cached(leaving)?).query_row([], |row| row.get(0))?;
-        if let Some(endpoint) = leaving {
-            let drop = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
-                WHERE standing = 1 AND endpoint = ?1 LIMIT ?2)";
-            let dropped = (connection.prepare_cached(drop)?).execute([endpoint, SLICE])?;
-            if dropped == 0 {
-                let left = "DELETE FROM leaving WHERE endpoint = ?1";
-                connection.prepare_cached(left)?.execute([endpoint])?;
-            }
-            return Ok(true);
-        }
-        Ok(false)
+/// Forgets some of the deliveries of deleted webhooks. False when none are left.
+pub(super) fn forget_leaving(connection: &Connection) -> Outcome<bool> {
+    let first = "SELECT min(endpoint) FROM leaving";
+    let first: Option<i64> = (connection.prepare_cached(first)?).query_row([], |row| row.get(0))?;
+    let Some(endpoint) = first else {
+        return Ok(false);
+    };
+    let drop = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+        WHERE standing = 1 AND endpoint = ?1 LIMIT ?2)";
+    let dropped = (connection.prepare_cached(drop)?).execute([endpoint, SLICE])?;
+    if dropped == 0 {
+        let left = "DELETE FROM leaving WHERE endpoint = ?1";
+        connection.prepare_cached(left)?.execute([endpoint])?;
     }
+    Ok(true)
+}
 
-    /// Whether [`Outbox::forget`] has something to do.
-    pub(super) fn has_to_forget(connection: &Connection) -> Outcome<bool> {
-        let some = "SELECT EXISTS (SELECT 1 FROM leaving)";
-        Ok((connection.prepare_cached(some)?).query_row([], |row| row.get(0))?)
-    }
+/// Whether [`forget_leaving`] has something to do.
+pub(super) fn has_leaving(connection: &Connection) -> Outcome<bool> {
+    let some = "SELECT EXISTS (SELECT 1 FROM leaving)";
+    Ok((connection.prepare_cached(some)?).query_row([], |row| row.get(0))?)
 }
 
 /// A new endpoint. When there are too many, some of callbacks go where nothing waits.
@@ -300,7 +310,9 @@ fn add_endpoint(connection: &Connection, name: &str) -> Outcome<i64> {
             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE next_at IS NOT NULL AND endpoint = endpoints.id)
         ORDER BY id LIMIT 2)";
     if id > ENDPOINTS_MAX {
-        connection.prepare_cached(old)?.execute([id - ENDPOINTS_MAX])?;
+        connection
+            .prepare_cached(old)?
+            .execute([id - ENDPOINTS_MAX])?;
     }
     Ok(id)
 }
@@ -308,5 +320,5 @@ fn add_endpoint(connection: &Connection, name: &str) -> Outcome<i64> {
 /// See [`crate::store::OutboxStore::webhooks`].
 pub(super) fn webhooks(connection: &Connection, caller: Option<&Caller>) -> Outcome<Vec<Webhook>> {
     let all = webhooks::all(connection, caller)?;
-    Ok(all.into_iter().map(|(_, hook)| hook).collect())
+    Ok(all.into_iter().map(|one| one.webhook).collect())
 }

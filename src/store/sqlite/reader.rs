@@ -12,11 +12,12 @@ use super::error::Outcome;
 use super::lookup::{Lookups, doubt};
 use super::messages::{SELECT_PENDING, recovered};
 use super::state::{PARTITIONS_MAX, State, keys, stored_row, turn_of};
-use super::{Options, bulk, groups, keys, list};
+use super::{Options, bulk, groups, keys, list, outbox};
 use crate::domain::{Caller, MessageId, RowId, Turn, WallTime};
 use crate::store::{
-    BulkReplay, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore,
-    StoreError, Tally, UsedKey,
+    BulkReplay, Delivery, DeliveryId, EndpointId, Facts, Filter, LoggedDelivery, Lookup, Oldest,
+    OutboxStore, Page, PageSize, PayloadLookup, Pending, ReadStore, StoreError, Tally, UsedKey,
+    Webhook,
 };
 
 /// The reading side of a store.
@@ -193,6 +194,34 @@ impl ReadStore for SqliteReader {
 
     fn facts(&self) -> Result<Facts, StoreError> {
         self.ask(facts)
+    }
+}
+
+impl OutboxStore for SqliteReader {
+    fn waiting_endpoints(&self, max: usize) -> Result<Vec<(EndpointId, WallTime)>, StoreError> {
+        self.ask(|connection| outbox::waiting_endpoints(connection, max))
+    }
+
+    fn due_deliveries(
+        &self,
+        endpoint: EndpointId,
+        now: WallTime,
+        max: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.ask(|connection| outbox::due_deliveries(connection, endpoint, now, max))
+    }
+
+    fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError> {
+        self.ask(|connection| outbox::webhooks(connection, caller))
+    }
+
+    fn deliveries(
+        &self,
+        webhook: MessageId,
+        before: Option<DeliveryId>,
+        max: usize,
+    ) -> Result<Vec<LoggedDelivery>, StoreError> {
+        self.ask(|connection| outbox::log(connection, webhook, before, max))
     }
 }
 

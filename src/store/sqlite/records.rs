@@ -155,3 +155,11 @@ fn reason(row: &Row<'_>, id: MessageId) -> Outcome<Option<Reason>> {
         detail: text(row, 22)?.unwrap_or_default(),
     }))
 }
+
+/// The `callback_url` of a message of [`SETTLED`].
+pub(super) fn callback_url(row: &Row<'_>) -> Outcome<Option<Box<str>>> {
+    let blob = row.get_ref(12)?.as_blob_or_null();
+    let terms = terms::decode(blob.map_err(rusqlite::Error::from)?);
+    let damaged = |_| Failure::Damaged("the terms of a settled message".into());
+    Ok(terms.map_err(damaged)?.callback_url)
+}

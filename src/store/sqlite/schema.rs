@@ -22,6 +22,7 @@
 //!   `callers.rs`.
 //! - `groups`: the callers' labels, by number, with their tallies, see `groups.rs`.
 //! - `bulk_replays`: what is or was sent again by a filter, and how far that has come.
+//! - `endpoints`, `webhooks`, `deliveries`, `leaving`: see `outbox/tables.rs`.
 //! - `payloads`: of returned and failed messages, for a replay.
 //! - `notes`: doubts about pending messages. A table of its own, since a doubt must not rewrite a
 //!   payload of 16 MiB.
@@ -90,6 +91,7 @@ fn definitions(connection: &Connection) -> Outcome<Vec<(String, String)>> {
 #[cfg(test)]
 mod tests {
     use super::super::migrations::{VERSION_1, VERSION_2, VERSION_3};
+    use super::super::outbox::VERSION_4;
     use super::*;
 
     #[test]
@@ -100,11 +102,12 @@ mod tests {
             VERSION_1,
             VERSION_2,
             VERSION_3,
+            VERSION_4,
             "ALTER TABLE notes ADD COLUMN why TEXT",
             "CREATE TABLE more (x)",
         ];
         migrate_by(&connection, &steps).expect("migrate");
-        assert_eq!(version(&connection).expect("version"), 5);
+        assert_eq!(version(&connection).expect("version"), 6);
         connection
             .execute_batch("SELECT why FROM notes; SELECT x FROM more")
             .expect("columns");

@@ -218,6 +218,22 @@ fn applied(work: &mut Work<'_>, settlement: &Settlement, found: &Found) -> Outco
             work.callers.scheduled(found.caller, -1);
         }
     }
+    if found.has_terms || work.outbox.concerns(work.connection, found.caller)? {
+        tell(work, settlement.id.row())?;
+    }
+    Ok(())
+}
+
+/// Keeps a delivery for everybody who wants to be told of this outcome.
+fn tell(work: &mut Work<'_>, row: RowId) -> Outcome<()> {
+    let sql = format!("SELECT {} FROM settled WHERE row = ?1", records::SETTLED);
+    let mut statement = work.connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([row_number(row)])?;
+    if let Some(row) = rows.next()? {
+        let record = records::settled_record(row, &mut Names::new(work.connection)?)?;
+        let callback_url = records::callback_url(row)?;
+        (work.outbox).settled(work.connection, &record, callback_url.as_deref())?;
+    }
     Ok(())
 }
 

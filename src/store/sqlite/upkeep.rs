@@ -9,6 +9,7 @@ use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, Outcome};
 use super::evict::{self, Limits};
 use super::keys;
+use super::outbox;
 use super::transaction;
 use super::writer::SqliteStore;
 use crate::domain::WallTime;
@@ -75,6 +76,13 @@ impl SqliteStore {
             }
             self.due.keys_aged_before = None;
         }
+        if looks {
+            self.due.leaving = self.has_leaving()?;
+        }
+        if self.due.leaving {
+            self.due.leaving = self.forget_leaving()?;
+            return Ok(true);
+        }
         let limits = Limits::new(&self.options, &self.due);
         if limits.want(&self.state) {
             // Under load the commits forget as they go; only what they leave is done here.
@@ -85,6 +93,20 @@ impl SqliteStore {
             self.due.vacuum = self.vacuum()?;
         }
         Ok(self.due.vacuum)
+    }
+
+    /// Whether deliveries of deleted webhooks are still there.
+    fn has_leaving(&self) -> Result<bool, StoreError> {
+        Ok(outbox::has_leaving(&self.connection)?)
+    }
+
+    fn forget_leaving(&mut self) -> Result<bool, StoreError> {
+        let mut more = false;
+        self.change(|work| {
+            more = outbox::forget_leaving(work.connection)?;
+            Ok(())
+        })?;
+        Ok(more)
     }
 
     fn look_for_aged(&mut self, now: WallTime) -> Result<(), StoreError> {

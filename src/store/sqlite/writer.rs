@@ -15,6 +15,7 @@ use super::find::Recent;
 use super::groups::Groups;
 use super::keep::content_bytes;
 use super::lock::Lock;
+use super::outbox::Outbox;
 use super::place::Places;
 use super::reserve::Reserve;
 use super::state::State;
@@ -35,6 +36,7 @@ pub struct SqliteStore {
     pub(super) recent: Recent,
     callers: Callers,
     groups: Groups,
+    outbox: Outbox,
     /// Commits since upkeep last looked.
     pub(super) commits: u32,
     /// Why it cannot be used any more.
@@ -49,6 +51,7 @@ pub(super) struct Work<'a> {
     pub(super) recent: &'a mut Recent,
     pub(super) callers: &'a mut Callers,
     pub(super) groups: &'a mut Groups,
+    pub(super) outbox: &'a mut Outbox,
 }
 
 /// What a writer is made of.
@@ -78,6 +81,7 @@ impl SqliteStore {
             due: Due::new(parts.now),
             callers: Callers::default(),
             groups: Groups::default(),
+            outbox: Outbox::default(),
             commits: 0,
             failed: None,
             _lock: parts.lock,
@@ -98,6 +102,7 @@ impl SqliteStore {
                 recent: &mut self.recent,
                 callers: &mut self.callers,
                 groups: &mut self.groups,
+                outbox: &mut self.outbox,
             })?;
             self.callers.save(&self.connection)?;
             self.groups.save(&self.connection)?;
@@ -105,6 +110,7 @@ impl SqliteStore {
         });
         self.callers.ended(done.is_ok());
         self.groups.ended(done.is_ok());
+        self.outbox.ended(done.is_ok());
         match done {
             Ok(()) => {
                 self.state = state;
@@ -123,6 +129,7 @@ impl SqliteStore {
             recent: &mut self.recent,
             callers: &mut self.callers,
             groups: &mut self.groups,
+            outbox: &mut self.outbox,
         });
         answer.map_err(|failure| self.fail(failure.into()))
     }

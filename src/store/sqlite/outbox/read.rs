@@ -31,7 +31,8 @@ const DUE: &str = "SELECT deliveries.id, url, attempts, next_at, checksum, recor
             ON hooks.endpoint = deliveries.endpoint
     WHERE deliveries.endpoint = ?1 AND next_at <= ?2 ORDER BY next_at, deliveries.id LIMIT ?3";
 
-const LOG: &str = "SELECT id, status, next_at, attempts, tried_at, status_code, error, checksum, record
+const LOG: &str =
+    "SELECT id, status, next_at, attempts, tried_at, status_code, error, checksum, record
     FROM deliveries WHERE standing = 1 AND endpoint = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
 /// What a delivery's status is on disk.

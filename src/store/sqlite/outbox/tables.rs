@@ -19,7 +19,7 @@ CREATE TABLE webhooks (
     endpoint INTEGER PRIMARY KEY,
     row INTEGER NOT NULL,
     random INTEGER NOT NULL,
-    caller TEXT NOT NULL,
+    caller INTEGER NOT NULL,
     url TEXT NOT NULL,
     events INTEGER NOT NULL,
     exchange TEXT,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::super::callers::{self, Names};
 use super::super::error::{Failure, Outcome};
 use super::super::messages::text;
 use super::super::state::{row_number, stored_row};
@@ -17,19 +18,31 @@ const PUT: &str = "INSERT OR REPLACE INTO webhooks (endpoint, row, random, calle
 
 const ENABLE: &str = "UPDATE endpoints SET enabled = ?2 WHERE id = ?1";
 
-/// A webhook and its endpoint.
-pub(super) type Standing = (i64, Webhook);
+/// A webhook, its endpoint and the number of its caller.
+pub(super) struct Standing {
+    pub(super) endpoint: i64,
+    pub(super) caller: i64,
+    pub(super) webhook: Webhook,
+}
 
 /// All of them, or those of a caller, oldest first.
 pub(super) fn all(connection: &Connection, caller: Option<&Caller>) -> Outcome<Vec<Standing>> {
+    let number = match caller {
+        None => None,
+        Some(caller) => match callers::number(connection, caller)? {
+            None => return Ok(Vec::new()),
+            number => number,
+        },
+    };
     let sql = format!(
         "SELECT {COLUMNS} FROM webhooks WHERE ?1 IS NULL OR caller = ?1 ORDER BY row, random"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([caller.map(Caller::as_str)])?;
+    let mut rows = statement.query([number])?;
+    let mut names = Names::new(connection)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(standing(row)?);
+        found.push(standing(row, &mut names)?);
     }
     Ok(found)
 }
@@ -43,14 +56,19 @@ pub(super) fn endpoint(connection: &Connection, id: MessageId) -> Outcome<Option
 }
 
 /// Keeps a webhook as it is now.
-pub(super) fn put(connection: &Connection, (endpoint, webhook): &Standing) -> Outcome<()> {
+pub(super) fn put(connection: &Connection, standing: &Standing) -> Outcome<()> {
+    let Standing {
+        endpoint,
+        caller,
+        webhook,
+    } = standing;
     let (old_secret, old_until) = webhook.old_secret.clone().unzip();
     let time = |time: WallTime| time.unix_ms().cast_signed();
     connection.prepare_cached(PUT)?.execute(params![
         endpoint,
         row_number(webhook.id.row()),
         webhook.id.random().cast_signed(),
-        webhook.caller.as_str(),
+        caller,
         webhook.url,
         events_code(webhook.events),
         webhook.exchange,
@@ -68,8 +86,11 @@ pub(super) fn put(connection: &Connection, (endpoint, webhook): &Standing) -> Ou
     Ok(())
 }
 
-fn standing(row: &Row<'_>) -> Outcome<Standing> {
-    let id = MessageId::from_parts(stored_row(row.get(1)?), row.get::<_, i64>(2)?.cast_unsigned());
+fn standing(row: &Row<'_>, names: &mut Names<'_>) -> Outcome<Standing> {
+    let id = MessageId::from_parts(
+        stored_row(row.get(1)?),
+        row.get::<_, i64>(2)?.cast_unsigned(),
+    );
     let time = |at| -> Outcome<Option<WallTime>> {
         let ms: Option<i64> = row.get(at)?;
         Ok(ms.map(|ms| WallTime::from_unix_ms(ms.cast_unsigned())))
@@ -82,7 +103,7 @@ fn standing(row: &Row<'_>) -> Outcome<Standing> {
     });
     let webhook = Webhook {
         id,
-        caller: Caller::from_stored(&text(row, 3)?.unwrap_or_default()),
+        caller: names.of(row.get(3)?)?,
         url: text(row, 4)?.unwrap_or_default(),
         events: events_of(row.get(5)?),
         exchange: text(row, 6)?,
@@ -94,7 +115,11 @@ fn standing(row: &Row<'_>) -> Outcome<Standing> {
         old_secret: text(row, 12)?.zip(time(13)?),
         created_at: time(14)?.unwrap_or_default(),
     };
-    Ok((row.get(0)?, webhook))
+    Ok(Standing {
+        endpoint: row.get(0)?,
+        caller: row.get(3)?,
+        webhook,
+    })
 }
 
 fn disabled_word(why: DisabledFor) -> &'static str {

@@ -4,12 +4,17 @@ use proptest::prelude::*;
 
 use super::super::operate;
 use super::{Bench, options};
+use crate::store::contract::outbox::{any_outbox_operations, follow_outbox};
 use crate::store::contract::{Ending, Subject, any_operations, follow};
-use crate::store::{ReadStore, WriteStore};
+use crate::store::{OutboxStore, ReadStore, WriteStore};
 
 impl Subject for Bench {
     fn writer(&mut self) -> &mut dyn WriteStore {
         self.store()
+    }
+
+    fn outbox(&self) -> &dyn OutboxStore {
+        Bench::reader(self)
     }
 
     fn reader(&self) -> &dyn ReadStore {
@@ -43,6 +48,11 @@ proptest! {
     #[test]
     fn the_store_on_sqlite_keeps_the_contract(operations in any_operations()) {
         follow(&mut Bench::new(options(4)), &operations);
+    }
+
+    #[test]
+    fn the_outbox_on_sqlite_keeps_the_contract(operations in any_outbox_operations()) {
+        follow_outbox(&mut Bench::new(options(4)), &operations);
     }
 
     #[test]
