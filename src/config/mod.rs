@@ -154,7 +154,10 @@ impl Config {
         // Keys that are faulty were meant to be there.
         let is_open = allow_anonymous || !given_keys.is_empty();
         let listen = listen(given, is_open, &mut mistakes);
-        let (secrets, allow) = (given.webhook_secrets.as_deref(), given.webhook_allow.as_deref());
+        let (secrets, allow) = (
+            given.webhook_secrets.as_deref(),
+            given.webhook_allow.as_deref(),
+        );
         let webhooks = webhooks::parse(secrets, allow, &mut mistakes);
         let store = StoreUrl::parse(given.store_url.as_deref());
         let store = store.unwrap_or_else(|mistake| {

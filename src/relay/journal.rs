@@ -26,6 +26,7 @@ use crate::store::{Accepted, Audience, Note, PartitionFacts, ReadStore, StoreErr
 use admission::Reply;
 use commands::Command;
 use going::{BulkChange, Going, How};
+use outbox::Outbox;
 use times::Look;
 use writing::Writing;
 
@@ -34,6 +35,7 @@ mod batch;
 pub(super) mod commands;
 mod deciding;
 mod going;
+mod outbox;
 mod times;
 mod writing;
 
@@ -62,6 +64,7 @@ struct Queue {
     /// When the first of `settled` came.
     settled_since: Option<Instant>,
     noted: Vec<Note>,
+    outbox: Outbox,
     commands: VecDeque<Command>,
     /// What has got its turn among `accepted`, in the order of turns.
     going: VecDeque<Going>,
@@ -239,6 +242,7 @@ impl Journal {
         // Dropping the replies tells everybody who still waits that the outcome is unknown.
         queue.replies.clear();
         queue.going.clear();
+        queue.outbox.written.clear();
         queue.bulk = None;
         let commands = std::mem::take(&mut queue.commands);
         drop(queue);
@@ -261,6 +265,7 @@ impl Journal {
                 || !queue.going.is_empty()
                 || queue.bulk.is_some()
                 || !queue.noted.is_empty()
+                || !queue.outbox.written.is_empty()
                 || (settled && !queue.settled.is_empty())
             {
                 return Work::Commit;

@@ -16,6 +16,7 @@ mod idempotency;
 mod journal;
 mod keys;
 mod lanes;
+mod outbox;
 mod prober;
 mod quarantine;
 mod replay;

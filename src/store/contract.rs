@@ -155,7 +155,6 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
     let batch = Batch {
         accepted: &accepted,
         due: &due,
-        outbox: &[],
         settled: &settled,
         replayed: &replayed,
         noted: &noted.iter().map(note).collect::<Vec<_>>(),

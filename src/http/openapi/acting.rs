@@ -11,7 +11,8 @@ use super::responses::{ANY, BODY, Body, Responses, header, message, told};
 use crate::domain::Status;
 
 /// Why nothing was changed.
-pub(super) const NOT_CHANGED: [Code; 3] = [Code::StoreUnavailable, Code::Stopping, Code::OutcomeUnknown];
+pub(super) const NOT_CHANGED: [Code; 3] =
+    [Code::StoreUnavailable, Code::Stopping, Code::OutcomeUnknown];
 
 /// What `POST /v1/messages/{id}/cancel` answers.
 pub(in crate::http) struct CancelResponses;

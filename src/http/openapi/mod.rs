@@ -137,7 +137,14 @@ pub fn yaml() -> Result<String, String> {
 /// numbers are limited by what is said of each, not by a format.
 fn forbid_null(document: &mut utoipa::openapi::OpenApi) {
     let items = document.paths.paths.values_mut();
-    let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]);
+    let operations = items.flat_map(|item| {
+        [
+            &mut item.get,
+            &mut item.post,
+            &mut item.patch,
+            &mut item.delete,
+        ]
+    });
     for parameter in operations
         .flatten()
         .flat_map(|one| one.parameters.iter_mut().flatten())

@@ -1,6 +1,7 @@
 //! What one commit writes.
 
 use super::going::{BulkChange, Going, How};
+use super::outbox::Outbox;
 use super::{Queue, Reply};
 use crate::domain::{Caller, Message, Turn};
 use crate::relay::dispatch::{Group, Settled};
@@ -33,6 +34,7 @@ pub(super) struct Batch {
     pub(super) going: Vec<(Pending, u8)>,
     replays: Vec<Tell<Replay>>,
     bulk: Option<BulkChange>,
+    outbox: Outbox,
     pub(super) settled: Vec<Settlement>,
     /// Labels of what was settled.
     groups: Vec<Box<Group>>,
@@ -69,6 +71,7 @@ impl Batch {
             self.freed.bytes += one.bytes;
             self.groups.extend(one.group);
         }
+        self.outbox = std::mem::take(&mut queue.outbox);
         self.noted = std::mem::take(&mut queue.noted);
         self.handed_to = gate.then(|| queue.last_turn());
         queue.gate_wanted = false;
@@ -157,6 +160,7 @@ impl Batch {
         store::Batch {
             accepted: &self.accepted,
             due: &self.due,
+            outbox: &self.outbox.changes,
             settled: &self.settled,
             replayed: &self.replayed,
             noted: &self.noted,
@@ -215,6 +219,9 @@ impl Batch {
             // Whoever has left no longer needs the answer.
             let _ = reply.sender.send(Ok(()));
         }
+        for written in self.outbox.written.drain(..) {
+            let _ = written.send(());
+        }
         for (tell, settlement) in self.cancelled.drain(..) {
             let _ = tell.send(Ok(Cancellation::Cancelled(settlement)));
         }
@@ -233,6 +240,7 @@ impl Batch {
         self.due.clear();
         self.replayed.clear();
         self.going.clear();
+        self.outbox.changes.clear();
         self.settled.clear();
         self.groups.clear();
         self.noted.clear();
