@@ -90,7 +90,7 @@ fn a_flipped_bit_is_noticed_before_anything_is_made_of_it() {
         flips += 1;
     }
     // Most of the page of an empty table or index is unused.
-    assert!(noticed * 6 > flips, "{noticed} of {flips}");
+    assert!(noticed * 8 > flips, "{noticed} of {flips}");
 }
 
 #[test]
