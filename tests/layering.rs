@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     room("store", &["domain"]),
     room("broker", &["domain", "clock", "chance"]),
     room("relay", &["domain", "store", "broker", "clock", "chance"]),
-    room("notify", &["domain", "store", "clock"]),
+    room("notify", &["domain", "store", "clock", "chance"]),
     room(
         "http",
         &["domain", "store", "relay", "notify", "clock", "chance"],
@@ -80,7 +80,7 @@ const ONLY_IN: &[Outside] = &[
     outside("amq_protocol", &["broker/rabbitmq"]),
     outside("amq_protocol_uri", &["broker/rabbitmq", "config"]),
     outside("axum", &["http", "app"]),
-    outside("hyper", &["http", "app"]),
+    outside("hyper", &["http", "app", "notify/webhooks"]),
     outside("tower", &["http", "app"]),
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),

@@ -3,6 +3,7 @@
 pub mod group_waiters;
 pub mod rates;
 pub mod waiters;
+pub mod webhooks;
 
 pub use group_waiters::GroupWaiter;
 pub use rates::{PerSecond, Rates};
