@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Why a try that got no answer got none, and `HttpStatus` for answers that are refusals.
+/// Why a try got no answer, and `HttpStatus` for answers that are refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// The name was not resolved.
@@ -19,11 +19,13 @@ pub enum ErrorClass {
     HttpStatus,
     /// The connection broke before an answer was there, or what came was not HTTP.
     Protocol,
+    /// Nothing was sent, since its caller has no secret to sign it with any more.
+    NoSecret,
 }
 
 impl ErrorClass {
     /// Every class, for the documents and for counters that exist from the start.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Dns,
         Self::AddressRefused,
         Self::Connect,
@@ -31,6 +33,7 @@ impl ErrorClass {
         Self::Timeout,
         Self::HttpStatus,
         Self::Protocol,
+        Self::NoSecret,
     ];
 
     /// The word used in the API.
@@ -44,6 +47,7 @@ impl ErrorClass {
             Self::Timeout => "timeout",
             Self::HttpStatus => "http_status",
             Self::Protocol => "protocol",
+            Self::NoSecret => "no_secret",
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct Schedule {
     pub pauses: Vec<Duration>,
     /// The longest pause that a receiver's `Retry-After` can bring about.
     pub asked_max: Duration,
+    /// A delivery whose outcome is older than this is given up when its endpoint fails, however few
+    /// tries it has had: an endpoint that fails is tried with one delivery at a time, and the others
+    /// must not wait for it for ever.
+    pub age_max: Duration,
 }
 
 /// The share of a pause that chance may add or take away: enough that what failed together does not
@@ -36,6 +40,7 @@ impl Default for Schedule {
                 minutes(9 * 60),
             ],
             asked_max: minutes(6 * 60),
+            age_max: minutes(48 * 60),
         }
     }
 }

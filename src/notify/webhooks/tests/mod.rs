@@ -1,9 +1,13 @@
 //! Tests with real sockets.
 
+mod board;
 mod connecting;
+mod delivering;
 mod keeping;
+mod neighbours;
 mod receiver;
 mod sending;
+mod speed;
 mod tls;
 
 use std::net::IpAddr;

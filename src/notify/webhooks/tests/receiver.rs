@@ -54,7 +54,6 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     arrived: Notify,
     connections: AtomicUsize,
-    open: AtomicUsize,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
 }
@@ -100,7 +99,6 @@ impl Receiver {
             received: Mutex::default(),
             arrived: Notify::new(),
             connections: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
         });
@@ -134,11 +132,6 @@ impl Receiver {
     /// Connections that were ever made.
     pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
-    }
-
-    /// Connections that are open.
-    pub(super) fn open(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
     }
 
     /// The most requests that were ever waiting for their answers together.
@@ -183,7 +176,6 @@ async fn connection(
     number: usize,
     shared: Arc<Shared>,
 ) {
-    shared.open.fetch_add(1, Ordering::SeqCst);
     match tls {
         None => serve(stream, number, &shared).await,
         Some(tls) => {
@@ -192,7 +184,6 @@ async fn connection(
             }
         }
     }
-    shared.open.fetch_sub(1, Ordering::SeqCst);
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, number: usize, shared: &Shared) {
