@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::attempt::{Render, Teller};
 use super::counts::Counts;
@@ -60,6 +60,9 @@ pub struct Settings {
 /// The shortest time between two questions to the outbox.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
+/// A look may take one part of so many of the time.
+const LOOK_SHARE: u32 = 4;
+
 /// The longest: what the doorbell does not tell (a step of the clock) is noticed so late.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -96,6 +99,7 @@ pub struct Engine {
     /// Endpoints that have just failed, and how.
     sweeps: Vec<(EndpointId, TryEnd)>,
     looked_at: Instant,
+    look_took: Duration,
     look_at: Instant,
     pruned_at: Instant,
 }
@@ -133,6 +137,7 @@ impl Engine {
             results: Results::default(),
             sweeps: Vec::new(),
             looked_at: now,
+            look_took: Duration::ZERO,
             look_at: now,
             pruned_at: now,
         };
@@ -157,27 +162,30 @@ impl Engine {
     ) -> Result<(), Broken> {
         let doorbell = Arc::clone(&self.doorbell);
         let mut writing: Option<Write> = None;
+        let mut pause = Duration::ZERO;
         loop {
             if self.look_at <= clock::monotonic() {
                 self.look().await?;
             }
             self.start_all();
             if writing.is_none() {
-                writing = self.write(writer, Duration::ZERO);
+                writing = self.write(writer, pause);
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(ended) = self.trying.join_next() => self.take_ended(ended)?,
-                (written, kept) = pending_or(writing.as_mut()) => {
-                    writing = self.written(written, kept, writer)?;
+                (part, kept) = pending_or(writing.as_mut()) => {
+                    writing = None;
+                    pause = self.written(part, kept)?;
                 }
                 () = doorbell.rung() => self.look_soon(),
                 () = sleep_until(self.look_at.into()) => {}
             }
         }
-        if let Some(writing) = writing {
-            let (written, kept) = writing.await;
-            self.written(written, kept, writer)?;
+        if let Some(writing) = writing
+            && let Ok((part, kept)) = timeout(STOP_MAX, writing).await
+        {
+            self.written(part, kept)?;
         }
         Ok(())
     }
@@ -198,16 +206,17 @@ impl Engine {
         // What is cut off here is due again at the next start.
         self.trying.shutdown().await;
         while let Some(writing) = self.write(writer, Duration::ZERO) {
-            let (_, kept) = writing.await;
-            if let Err(error) = kept {
-                tracing::warn!(%error, "what came of webhooks was not kept, they are sent again");
+            if !matches!(timeout(STOP_MAX, writing).await, Ok((_, Ok(())))) {
+                tracing::warn!("what came of webhooks was not kept, they are sent again");
                 return;
             }
         }
     }
 
+    /// What a look costs bounds how often there is one.
     fn look_soon(&mut self) {
-        self.look_at = self.look_at.min(self.looked_at + LOOK_PAUSE);
+        let pause = LOOK_PAUSE.max(self.look_took * LOOK_SHARE);
+        self.look_at = self.look_at.min(self.looked_at + pause);
     }
 
     fn start_all(&mut self) {
@@ -265,19 +274,19 @@ impl Engine {
         }))
     }
 
-    /// Something was written, or was not and is tried again: to keep a try twice does no harm.
+    /// Something was written, or was not and is written again after the pause that is returned: to
+    /// keep a try twice does no harm.
     fn written(
         &mut self,
         mut part: Results,
         kept: Result<(), StoreError>,
-        writer: &Arc<dyn OutboxWriter>,
-    ) -> Result<Option<Write>, Broken> {
+    ) -> Result<Duration, Broken> {
         match kept {
             Ok(()) => {
                 for (endpoint, id) in part.tried {
                     self.lanes.kept(endpoint, id);
                 }
-                Ok(None)
+                Ok(Duration::ZERO)
             }
             Err(error @ StoreError::Fatal(_)) => Err(Broken(error)),
             Err(error) => {
@@ -285,7 +294,7 @@ impl Engine {
                 part.changes.append(&mut self.results.changes);
                 part.tried.append(&mut self.results.tried);
                 self.results = part;
-                Ok(self.write(writer, STORE_PAUSE))
+                Ok(STORE_PAUSE)
             }
         }
     }

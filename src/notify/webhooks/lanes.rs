@@ -271,7 +271,6 @@ impl Lanes {
             return;
         };
         self.held -= usize::from(lane.held.remove(&id));
-        self.forget(endpoint);
     }
 
     /// A delivery that was started, and is not tried after all.
@@ -314,8 +313,9 @@ impl Lanes {
     }
 
     /// The store is read now.
-    pub(super) fn fed(&mut self) {
+    pub(super) fn fed(&mut self, now: Instant) {
         self.hungry = false;
+        self.make_room(now);
     }
 
     /// Whether the last tries of an endpoint failed in a way that is about the endpoint.
@@ -358,13 +358,17 @@ impl Lanes {
         }
     }
 
-    /// A lane that holds nothing is kept for what it has learned, as long as there is room.
-    fn forget(&mut self, endpoint: EndpointId) {
-        let half = self.limits.endpoints_max / 2;
-        let crowded = self.by_endpoint.len() >= half;
-        let idle = |lane: &Lane| lane.held.is_empty() && !lane.queued && lane.ailing == 0;
-        if crowded && self.by_endpoint.get(&endpoint).is_some_and(idle) {
-            self.by_endpoint.remove(&endpoint);
+    /// When too many endpoints are remembered, those that nothing is held of are forgotten: first who
+    /// is not left alone at present, and if that is not enough, everybody.
+    fn make_room(&mut self, now: Instant) {
+        for forgets_paused in [false, true] {
+            if self.by_endpoint.len() < self.limits.endpoints_max {
+                return;
+            }
+            self.by_endpoint.retain(|_, lane| {
+                let paused = lane.paused_until.is_some_and(|until| until > now);
+                !lane.held.is_empty() || lane.queued || (paused && !forgets_paused)
+            });
         }
     }
 }

@@ -37,9 +37,10 @@ impl Engine {
             self.pruned_at = now;
             self.teller.sender.prune();
         }
-        let read = match self.read().await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let read = self.read().await;
+        self.look_took = clock::monotonic().saturating_duration_since(now);
+        let Err(read) = read else {
+            return Ok(());
         };
         if matches!(read, StoreError::Fatal(_)) {
             return Err(Broken(read));
@@ -50,8 +51,8 @@ impl Engine {
     }
 
     async fn read(&mut self) -> Result<(), StoreError> {
-        self.lanes.fed();
         let (now, wall) = moment();
+        self.lanes.fed(now);
         let max = ENDPOINTS_MAX + self.lanes.paused(now);
         let waiting = self
             .ask(move |outbox| outbox.waiting_endpoints(max))
@@ -123,7 +124,7 @@ impl Engine {
             let old: Vec<_> = due.into_iter().filter(old).collect();
             if old.len() >= SWEEP_MAX {
                 self.sweeps.push((endpoint, end));
-                self.look_at = self.look_at.min(self.looked_at + LOOK_PAUSE);
+                self.look_soon();
             }
             for delivery in old {
                 self.give_up(&delivery, end, wall);

@@ -266,6 +266,26 @@ fn no_endpoint_takes_more_places_than_it_leaves_free() {
     }
 }
 
+#[test]
+fn endpoints_without_number_are_forgotten_before_new_ones_are_turned_away() {
+    let few = LaneLimits {
+        endpoints_max: 10,
+        ..limits(100, 8)
+    };
+    let mut world = World::new(few);
+    for (endpoint, verdict) in (1..=100).map(|endpoint| (endpoint, [Verdict::Delivered, AILS])) {
+        world.add(endpoint, 1);
+        world.lanes.fed(world.now);
+        world.read();
+        world.start();
+        assert_eq!(world.of(endpoint), 1, "{endpoint}");
+        let at = world.under_way.len() - 1;
+        world.end(at, verdict[usize::from(endpoint % 2 == 0)]);
+        world.due.remove(&endpoint);
+        assert!(world.lanes.by_endpoint.len() <= 10);
+    }
+}
+
 proptest! {
     #[test]
     fn no_limit_is_ever_passed_and_nothing_is_started_twice_or_forgotten(
