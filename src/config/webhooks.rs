@@ -38,9 +38,8 @@ pub(super) fn parse(
 fn read_secrets(text: &str, mistakes: &mut Vec<String>) -> BTreeMap<Caller, Vec<Secret>> {
     let mut secrets: BTreeMap<Caller, Vec<Secret>> = BTreeMap::new();
     let mut mistake = |words: String| {
-        mistakes.push(format!(
-            "webhook_secrets (AMQPOST_WEBHOOK_SECRETS): {words}"
-        ))
+        let option = "webhook_secrets (AMQPOST_WEBHOOK_SECRETS)";
+        mistakes.push(format!("{option}: {words}"));
     };
     let entries = text.split(',').map(str::trim);
     for (number, entry) in (1..).zip(entries) {

@@ -35,23 +35,20 @@ pub(crate) fn webhook(
     let raw = json::object(body).map_err(Refusal::Malformed)?;
     let mut faults = Faults::default();
     let [url, events, filter, enabled] = fields::read(raw, "", &FIELDS, &mut faults);
-    let url = self::url(&mut faults, url, purpose, allow);
-    let events = self::events(&mut faults, events);
-    let [exchange, group] = self::filter(&mut faults, filter);
+    let mut read = WebhookPatch {
+        url: self::url(&mut faults, url, purpose, allow),
+        events: self::events(&mut faults, events),
+        ..WebhookPatch::default()
+    };
+    self::filter(&mut faults, filter, &mut read);
     if purpose == Purpose::Change
         && let Some(raw) = enabled.filter(|raw| Kind::of(raw) == Kind::Null)
     {
         wrong_kind(&mut faults, "/enabled", raw, "true or false");
     }
-    let enabled = fields::flag(&mut faults, "/enabled", enabled);
+    read.enabled = fields::flag(&mut faults, "/enabled", enabled);
     if faults.is_empty() {
-        Ok(WebhookPatch {
-            url,
-            events,
-            exchange,
-            group,
-            enabled,
-        })
+        Ok(read)
     } else {
         Err(Refusal::Faulty(faults))
     }
@@ -133,37 +130,34 @@ fn named<'a>(wanted: &'a mut WantedEvents, word: &str) -> Option<&'a mut bool> {
     }
 }
 
-/// The exchange and the group: not said, none, or one.
-fn filter(faults: &mut Faults, raw: Option<&str>) -> [Option<Option<Box<str>>>; 2] {
+/// Reads the exchange and the group, of which each is not said, null, or one.
+fn filter(faults: &mut Faults, raw: Option<&str>, read: &mut WebhookPatch) {
     const AT: &str = "/filter";
-    const UNSAID: [Option<Option<Box<str>>>; 2] = [None, None];
     let Some(raw) = raw else {
-        return UNSAID;
+        return;
     };
     match Kind::of(raw) {
-        Kind::Null => return [Some(None), Some(None)],
-        Kind::Object => {}
-        _ => {
-            wrong_kind(faults, AT, raw, "an object");
-            return UNSAID;
+        Kind::Null => {
+            read.exchange = Some(None);
+            read.group = Some(None);
+            return;
         }
+        Kind::Object => {}
+        _ => return wrong_kind(faults, AT, raw, "an object"),
     }
     let [exchange, group] = fields::read(raw, AT, &FILTER_FIELDS, faults);
-    let mut member = |at: &str, raw: Option<&str>, check: fn(&str) -> Option<String>| {
-        let raw = raw?;
-        if Kind::of(raw) == Kind::Null {
-            return Some(None);
-        }
+    let mut member = |at: &str, raw: &str, check: fn(&str) -> Option<String>| {
         let text = fields::text(faults, at, Some(raw))?;
         if let Some(fault) = check(&text) {
             faults.push(at, fault);
         }
-        Some(Some(text))
+        Some(text)
     };
-    let exchange = member("/filter/exchange", exchange, rules::fault_of_name)
-        .map(|name| name.map(|name| self::exchange(String::from(name))));
-    let group = member("/filter/group", group, rules::fault_of_label);
-    [exchange, group]
+    read.exchange = exchange.map(|raw| {
+        let name = member("/filter/exchange", raw, rules::fault_of_name);
+        name.map(|name| self::exchange(String::from(name)))
+    });
+    read.group = group.map(|raw| member("/filter/group", raw, rules::fault_of_label));
 }
 
 #[cfg(test)]

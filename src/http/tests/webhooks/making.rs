@@ -148,8 +148,8 @@ async fn there_are_at_most_so_many_webhooks_of_one_caller() {
 async fn who_races_for_the_last_places_gets_no_more_than_there_are() {
     let rig = Rig::with_allowed("", three_each());
     let make = || call(&rig, "POST", "/v1/webhooks", HOOK);
-    let (a, b, c, d, e) = tokio::join!(make(), make(), make(), make(), make());
-    let mut statuses = [a, b, c, d, e].map(|answer| answer.status.as_u16());
+    let answers: [_; 5] = tokio::join!(make(), make(), make(), make(), make()).into();
+    let mut statuses = answers.map(|answer| answer.status.as_u16());
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 201, 201, 409, 409]);
     assert_eq!(rig.model.webhooks().len(), 3);
