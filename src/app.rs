@@ -18,7 +18,7 @@ use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
-use crate::notify::{Rates, Waiters};
+use crate::notify::{Events, Everybody, Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
@@ -81,12 +81,15 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             source,
         })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let waiters = Arc::new(Waiters::default());
+    let told = Arc::new(Everybody {
+        waiters: Arc::new(Waiters::default()),
+        events: Arc::new(Events::new(config.http.event_streams_max)),
+    });
     let Storage {
         relay,
         writer,
         readers,
-    } = storage::open(&config, &waiters)?;
+    } = storage::open(&config, &told)?;
 
     let mut parts = Running::default();
     parts
@@ -97,8 +100,11 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
     let rates = start_sampler(&config, &readers.messages, &mut parts);
+    let tail =
+        Arc::clone(&told.events).tail(Arc::clone(&readers.messages), parts.stop_http.watch());
+    parts.http.spawn("tail of events", tail);
     let stop = &parts.stop_http;
-    let gateway = gateway(&config, &relay, readers, waiters, topology, rates, stop);
+    let gateway = gateway(&config, &relay, readers, &told, topology, rates, stop);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
@@ -187,7 +193,7 @@ fn gateway(
     config: &Config,
     relay: &Relay,
     readers: Readers,
-    waiters: Arc<Waiters>,
+    told: &Everybody,
     topology: watch::Receiver<Status>,
     rates: Arc<Rates>,
     stop: &Stop,
@@ -204,7 +210,8 @@ fn gateway(
         backend: Arc::new(relay.clone()),
         store: readers.messages,
         webhooks: http::Webhooks::new(readers.outbox, Arc::new(relay.clone())),
-        waiters,
+        waiters: Arc::clone(&told.waiters),
+        events: Arc::clone(&told.events),
         rates,
         rules,
         settings: config.http.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::{Config, StoreUrl};
 use crate::domain::order::OrderKey;
-use crate::notify::Waiters;
+use crate::notify::Everybody;
 use crate::relay::dispatch::{self, MemoryBudget};
 use crate::relay::{self, Budget, Relay, Start, Writer};
 use crate::store::memory::{HistoryBudget, MemoryStore};
@@ -31,7 +31,7 @@ pub(super) struct Readers {
 }
 
 /// Opens the store, which is made if it is not there.
-pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, OpenError> {
+pub(super) fn open(config: &Config, audience: &Arc<Everybody>) -> Result<Storage, OpenError> {
     match &config.store {
         StoreUrl::Memory => {
             let limits = &config.limits;
@@ -51,7 +51,7 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
                 Arc::new(store),
                 &Start::default(),
                 all,
-                waiters,
+                audience,
             ))
         }
         StoreUrl::Sqlite(path) => {
@@ -77,7 +77,7 @@ pub(super) fn open(config: &Config, waiters: &Arc<Waiters>) -> Result<Storage, O
                 opened.reader,
                 &start,
                 memory,
-                waiters,
+                audience,
             ))
         }
     }
@@ -100,7 +100,7 @@ fn over(
     reader: Arc<impl ReadStore + OutboxStore>,
     start: &Start,
     memory: MemoryBudget,
-    waiters: &Arc<Waiters>,
+    audience: &Arc<Everybody>,
 ) -> Storage {
     let settings = relay::Settings {
         lanes: config.lanes,
@@ -116,7 +116,7 @@ fn over(
         },
     };
     let read: Arc<dyn ReadStore> = reader.clone();
-    let (relay, writer) = Relay::new(&settings, store, read, start, waiters.clone());
+    let (relay, writer) = Relay::new(&settings, store, read, start, audience.clone());
     Storage {
         relay,
         writer,

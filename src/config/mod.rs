@@ -228,6 +228,10 @@ impl Config {
                 self.http.body_read_seconds_max as usize,
             ),
             (
+                "write_stall_seconds_max",
+                self.http.write_stall_seconds_max as usize,
+            ),
+            (
                 "connect_timeout_seconds",
                 usize::from(!self.connect_timeout.is_zero()),
             ),
@@ -347,6 +351,10 @@ fn settings(given: &Options, api_keys: http::ApiKeys, allow_anonymous: bool) -> 
         body_read_seconds_max: given
             .body_read_seconds_max
             .unwrap_or(default.body_read_seconds_max),
+        write_stall_seconds_max: given
+            .write_stall_seconds_max
+            .unwrap_or(default.write_stall_seconds_max),
+        event_streams_max: (given.event_streams_max).unwrap_or(default.event_streams_max),
         idempotency_seconds: given
             .idempotency_seconds
             .unwrap_or(default.idempotency_seconds),

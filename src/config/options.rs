@@ -197,6 +197,12 @@ pub struct Options {
     /// Seconds for the body of a request to arrive [default: 30].
     #[arg(long, env = "AMQPOST_BODY_READ_SECONDS_MAX", global = true)]
     pub(super) body_read_seconds_max: Option<u32>,
+    /// Seconds that a connection may take nothing of what is written to it [default: 30].
+    #[arg(long, env = "AMQPOST_WRITE_STALL_SECONDS_MAX", global = true)]
+    pub(super) write_stall_seconds_max: Option<u32>,
+    /// Streams of events that are open at the same time [default: 2000].
+    #[arg(long, env = "AMQPOST_EVENT_STREAMS_MAX", global = true)]
+    pub(super) event_streams_max: Option<usize>,
     /// Bytes of a request's body [default: 16777216].
     #[arg(long, env = "AMQPOST_BODY_BYTES_MAX", global = true)]
     pub(super) body_bytes_max: Option<usize>,
@@ -304,6 +310,10 @@ impl Options {
                 .or(weaker.header_read_seconds_max),
             idle_seconds_max: self.idle_seconds_max.or(weaker.idle_seconds_max),
             body_read_seconds_max: self.body_read_seconds_max.or(weaker.body_read_seconds_max),
+            write_stall_seconds_max: self
+                .write_stall_seconds_max
+                .or(weaker.write_stall_seconds_max),
+            event_streams_max: self.event_streams_max.or(weaker.event_streams_max),
             body_bytes_max: self.body_bytes_max.or(weaker.body_bytes_max),
             batch_items_max: self.batch_items_max.or(weaker.batch_items_max),
             payload_bytes_max: self.payload_bytes_max.or(weaker.payload_bytes_max),

@@ -43,16 +43,17 @@ pub(super) async fn all(
     messages: Vec<Keyed>,
 ) -> Vec<Result<Acceptance, AcceptError>> {
     (gateway.backend)
-        .accept_keyed(messages, &gateway.store, kept(gateway))
+        .accept_keyed(messages, &gateway.store, kept_for(gateway))
         .await
 }
 
 /// Keys that were used before this time stand for nothing.
 pub(super) fn kept_since(parts: &Parts) -> WallTime {
-    clock::wall().minus(kept(parts))
+    clock::wall().minus(kept_for(parts))
 }
 
-fn kept(parts: &Parts) -> Duration {
+/// How long a key stands for its message.
+pub(super) fn kept_for(parts: &Parts) -> Duration {
     Duration::from_secs(parts.settings.idempotency_seconds.into())
 }
 

@@ -13,6 +13,7 @@ mod authentication;
 mod body;
 mod cancel;
 mod cursor;
+mod events;
 mod filter;
 mod get_group;
 mod get_message;
@@ -43,6 +44,7 @@ mod state;
 mod stats;
 mod wait;
 mod webhooks;
+mod write_stall;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -81,6 +83,7 @@ pub fn router(gateway: Gateway) -> Router {
             "/v1/exchanges/{exchange}/messages",
             post(publish_raw::publish_raw),
         )
+        .route("/v1/events", get(events::events))
         .route(
             "/v1/webhooks",
             post(webhooks::create::create).get(webhooks::list::list),

@@ -27,6 +27,8 @@ pub enum Code {
     InvalidQuery,
     /// The cursor is none that a list has given.
     InvalidCursor,
+    /// The header `Last-Event-ID` is no id that an event can have.
+    InvalidEventId,
     /// There is no key, or it is nobody's.
     Unauthorized,
     /// The `Host` is not one that this gateway answers to.
@@ -65,7 +67,7 @@ pub enum Code {
     IdempotencyKeyReused,
     /// The budget for pending messages is used up.
     StoreFull,
-    /// Too much is being received at the same time.
+    /// Too much is being received, or too many streams are open, at the same time.
     Overloaded,
     /// The store does not answer.
     StoreUnavailable,
@@ -77,11 +79,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
         Self::InvalidCursor,
+        Self::InvalidEventId,
         Self::Unauthorized,
         Self::HostNotAllowed,
         Self::CrossSiteRequest,
@@ -115,6 +118,7 @@ impl Code {
             Self::IncompleteBody => "incomplete_body",
             Self::InvalidQuery => "invalid_query",
             Self::InvalidCursor => "invalid_cursor",
+            Self::InvalidEventId => "invalid_event_id",
             Self::Unauthorized => "unauthorized",
             Self::HostNotAllowed => "host_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
@@ -148,7 +152,8 @@ impl Code {
             Self::MalformedJson
             | Self::IncompleteBody
             | Self::InvalidQuery
-            | Self::InvalidCursor => StatusCode::BAD_REQUEST,
+            | Self::InvalidCursor
+            | Self::InvalidEventId => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::HostNotAllowed | Self::CrossSiteRequest => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -180,6 +185,7 @@ impl Code {
             Self::IncompleteBody => "The body broke off",
             Self::InvalidQuery => "The query has faulty parameters",
             Self::InvalidCursor => "No list has given this cursor",
+            Self::InvalidEventId => "No event has this id",
             Self::Unauthorized => "A valid key is required",
             Self::HostNotAllowed => "Only loopback hosts are served",
             Self::CrossSiteRequest => "Requests from other sites are refused",
@@ -199,7 +205,7 @@ impl Code {
             Self::InvalidRequest => "The request has faults",
             Self::IdempotencyKeyReused => "The idempotency key stands for another message",
             Self::StoreFull => "No room for more pending messages",
-            Self::Overloaded => "Too much is being received at the same time",
+            Self::Overloaded => "Too much at the same time",
             Self::StoreUnavailable => "The store does not answer",
             Self::Stopping => "The gateway is stopping",
             Self::OutcomeUnknown => "Whether the request was carried out is not known",

@@ -1,4 +1,5 @@
-//! Connections: accepted up to a number, each ended gracefully on stop.
+//! Connections: accepted up to a number, each ended gracefully on stop, or for good when its client does
+//! not read.
 
 use std::io;
 use std::time::Duration;
@@ -11,12 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::head_time;
 use super::state::{Gateway, Settings, stopped};
+use super::{head_time, write_stall};
 
 /// The pause after the system could not give a connection (too many open files), so that the loop
 /// does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection that takes nothing is waited for at the stop.
+const STOPPING_STALL_MAX: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` becomes true: then no connection is accepted any more, those that are idle
 /// are closed, running requests are finished, and the future ends. Dropping it ends everything at
@@ -71,21 +75,30 @@ async fn connection(
     }
     let head = Duration::from_secs(settings.header_read_seconds_max.into());
     let idle = Duration::from_secs(settings.idle_seconds_max.into());
+    let stall = Duration::from_secs(settings.write_stall_seconds_max.into());
     let (stream, timer) = head_time::watch(stream, head, idle);
+    let (stream, stalled) = write_stall::watch(stream);
     let serving = http1::Builder::new()
         .timer(timer)
         .header_read_timeout(head)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
+    let mut stuck = std::pin::pin!(stalled.clone().lasts(stall));
     let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
+        ended = serving.as_mut() => Some(ended),
+        () = stuck.as_mut() => None,
         () = stopped(stop) => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            tokio::select! {
+                ended = serving => Some(ended),
+                () = stalled.lasts(STOPPING_STALL_MAX) => None,
+            }
         }
     };
     // Callers come and go as they please.
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        None => tracing::debug!("a connection that takes nothing was ended"),
     }
 }

@@ -14,7 +14,7 @@ use super::parse::Intake;
 use super::webhooks::Webhooks;
 use crate::clock;
 use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
-use crate::notify::{Rates, Waiters};
+use crate::notify::{Events, Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay};
 use crate::store::{BulkReplay, Filter, ReadStore, Record};
 
@@ -127,6 +127,10 @@ pub struct Settings {
     pub idle_seconds_max: u32,
     /// Seconds that a body may take to arrive.
     pub body_read_seconds_max: u32,
+    /// Seconds for which a connection may take nothing of what is written to it.
+    pub write_stall_seconds_max: u32,
+    /// Streams of events that are open at the same time; more are refused.
+    pub event_streams_max: usize,
     /// Seconds for which an idempotency key stands for its first message.
     pub idempotency_seconds: u32,
     /// Standing webhooks of one caller.
@@ -146,6 +150,8 @@ impl Default for Settings {
             header_read_seconds_max: 10,
             idle_seconds_max: 75,
             body_read_seconds_max: 30,
+            write_stall_seconds_max: 30,
+            event_streams_max: 2000,
             idempotency_seconds: 86_400,
             webhooks_per_caller_max: 100,
             webhook_secret_overlap_seconds: 86_400,
@@ -163,6 +169,8 @@ pub struct Parts {
     pub webhooks: Webhooks,
     /// Those who wait for a final status.
     pub waiters: Arc<Waiters>,
+    /// Those who follow final statuses.
+    pub events: Arc<Events>,
     /// How many messages go through.
     pub rates: Arc<Rates>,
     /// What a message must fulfil; its limits are also those of the requests.

@@ -8,6 +8,7 @@ mod later;
 pub(crate) mod model;
 mod operations;
 pub(crate) mod outbox;
+mod outcomes;
 mod questions;
 pub(crate) mod samples;
 
@@ -106,6 +107,9 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
             caller,
             examined_max,
         } => questions::oldest(subject, model, *caller, *examined_max),
+        Operation::Outcomes { after, entries_max } => {
+            outcomes::follow(subject, model, after, *entries_max);
+        }
         Operation::Reopen(ending, partitions) => {
             if subject.writer().survives_restart() {
                 subject.reopen(*ending, *partitions);

@@ -5,6 +5,7 @@ mod groups;
 mod kept;
 mod keys;
 mod outbox;
+mod outcomes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use parking_lot::Mutex;
 
 use super::{
     Batch, BulkReplay, Delivery, DeliveryId, DueMessages, EndpointId, Facts, Filter,
-    LoggedDelivery, Lookup, Oldest, OutboxStore, Page, PageSize, PayloadLookup, Pending, ReadStore,
-    Record, Replayable, StoreError, Tally, Upkeep, UsedKey, Webhook, WriteStore,
+    LoggedDelivery, Lookup, Oldest, OutboxStore, OutcomesPage, Page, PageSize, PayloadLookup,
+    Pending, ReadStore, Record, Replayable, StoreError, Tally, Upkeep, UsedKey, Webhook,
+    WriteStore,
 };
 use crate::domain::{Caller, Message, MessageId, RowId, Turn, WallTime};
 use kept::Kept;
@@ -166,6 +168,10 @@ impl ReadStore for MemoryStore {
     ) -> Result<Vec<Pending>, StoreError> {
         let kept = self.kept.lock();
         Ok(kept.pending(partition, after, messages_max, bytes_max))
+    }
+
+    fn outcomes(&self, after: u64, entries_max: usize) -> Result<OutcomesPage, StoreError> {
+        Ok(self.kept.lock().outcomes(after, entries_max))
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {

@@ -9,10 +9,11 @@
 //! it. Batches in, batches out; no type of any database shows.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod facts;
 pub mod memory;
 mod outbox;
+mod outcomes;
 mod questions;
 mod records;
 mod replays;
@@ -26,6 +27,7 @@ pub use outbox::{
     OutboxStore, OutboxWriter, Recipient, Tried, WantedEvents, Webhook, WebhookPatch, Writing,
     callback_endpoint,
 };
+pub use outcomes::{KeptSince, OutcomesPage, POSITIONS_END};
 pub use questions::{
     Filter, KeyUse, Oldest, Page, PageSize, Payload, PayloadLookup, Tally, UsedKey,
 };
@@ -355,6 +357,13 @@ pub trait ReadStore: Send + Sync + 'static {
         messages_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Pending>, StoreError>;
+
+    /// What was settled behind the position `after`, in the order of settlement: one page, for which at
+    /// most `entries_max` settlements are looked at (and at least one).
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn outcomes(&self, after: u64, entries_max: usize) -> Result<OutcomesPage, StoreError>;
 
     /// The state at this moment.
     ///

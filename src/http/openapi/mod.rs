@@ -7,6 +7,7 @@
 mod acting;
 mod answers;
 mod errors;
+mod events;
 mod examples;
 mod parameters;
 mod request;
@@ -22,6 +23,7 @@ use utoipa::openapi::{RefOr, Schema};
 pub(super) use acting::{
     CancelResponses, GroupResponses, ReplayMessageResponses, ReplayResponses, StartReplayResponses,
 };
+pub(super) use events::{EventsQuery, EventsResponses, LastEventId};
 pub(super) use parameters::{
     GroupPath, GroupQuery, IdPath, IdempotencyKey, ListQuery, PreferGroup, PreferMinimal,
     PreferPublish, PreferReturn, PreferWait, RawHeaders, RawPath, RawQuery, ReplayIdPath,
@@ -65,6 +67,7 @@ use crate::domain::Limits;
         lookup::lookup,
         get_group::get_group,
         get_payload::get_payload,
+        super::events::events,
         stats::stats,
         replay::replay,
         start_replay::start_replay,

@@ -11,8 +11,8 @@ use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    BulkReplay, Facts, Filter, Lookup, Oldest, Page, PageSize, PayloadLookup, Pending, ReadStore,
-    StoreError, Tally, UsedKey,
+    BulkReplay, Facts, Filter, Lookup, Oldest, OutcomesPage, Page, PageSize, PayloadLookup,
+    Pending, ReadStore, StoreError, Tally, UsedKey,
 };
 
 async fn published(rig: &Rig) -> (MessageId, String) {
@@ -226,6 +226,10 @@ impl ReadStore for Silent {
         _: usize,
         _: usize,
     ) -> Result<Vec<Pending>, StoreError> {
+        Err(StoreError::Unavailable("it does not answer".to_owned()))
+    }
+
+    fn outcomes(&self, _: u64, _: usize) -> Result<OutcomesPage, StoreError> {
         Err(StoreError::Unavailable("it does not answer".to_owned()))
     }
 

@@ -21,7 +21,7 @@ use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
 };
-use crate::notify::{Rates, Waiters};
+use crate::notify::{Events, Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
@@ -40,6 +40,7 @@ pub(super) struct Model {
     minter: Mutex<IdMinter>,
     pub(super) accepted: Mutex<Vec<Arc<Message>>>,
     pub(super) waiters: Arc<Waiters>,
+    pub(super) events: Arc<Events>,
     /// How acceptance fails, if it shall.
     pub(super) refuses: Mutex<Option<AcceptError>>,
     pub(super) progress: Mutex<Progress>,
@@ -83,6 +84,7 @@ impl Model {
         };
         self.commit(&batch, id);
         self.waiters.settled(&settled);
+        self.events.settled();
         settlement
     }
 
@@ -302,6 +304,7 @@ impl Rig {
             minter: Mutex::default(),
             accepted: Mutex::default(),
             waiters: Arc::default(),
+            events: Arc::new(Events::new(settings.event_streams_max)),
             refuses: Mutex::default(),
             progress: Mutex::default(),
             accepting: Mutex::new(true),
@@ -314,6 +317,7 @@ impl Rig {
             backend: Arc::clone(&model) as Arc<dyn Backend>,
             store: reader,
             waiters: Arc::clone(&model.waiters),
+            events: Arc::clone(&model.events),
             rates: Arc::new(Rates::of([Caller::default()])),
             webhooks: Webhooks::new(outbox, Arc::clone(&model) as Arc<dyn OutboxWriter>),
             rules,

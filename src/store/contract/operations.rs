@@ -49,6 +49,10 @@ pub(crate) enum Operation {
     LookUp {
         ids: Vec<(Index, IdKind)>,
     },
+    Outcomes {
+        after: Index,
+        entries_max: usize,
+    },
     Oldest {
         caller: Option<u8>,
         examined_max: usize,
@@ -223,6 +227,8 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         2 => ((any::<Index>(), -30..800_i64), 1..6_usize)
             .prop_map(|(now, max)| Operation::Overdue { now, max }),
         2 => any_look_up(),
+        3 => (any::<Index>(), 0..12_usize)
+            .prop_map(|(after, entries_max)| Operation::Outcomes { after, entries_max }),
         2 => (prop::option::of(0..=CALLERS), 0..20_usize)
             .prop_map(|(caller, examined_max)| Operation::Oldest { caller, examined_max }),
         1 => (ending, partitions).prop_map(|(ending, n)| Operation::Reopen(ending, n)),

@@ -31,7 +31,7 @@ pub(super) struct Kept {
     turn_bytes: Vec<u64>,
     pub(super) bulk: BTreeMap<MessageId, BulkReplay>,
     /// Settlements in their order; those of messages that were replayed since are still in it.
-    history: VecDeque<(u64, RowId)>,
+    pub(super) history: VecDeque<(u64, RowId)>,
     history_messages: usize,
     history_bytes: usize,
     pub(super) counts: Facts,

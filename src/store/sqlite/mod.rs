@@ -43,6 +43,7 @@ mod open;
 pub mod operate;
 mod outbox;
 mod outcomes;
+mod outcomes_page;
 mod partition;
 mod place;
 mod reader;

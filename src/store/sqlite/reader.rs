@@ -12,12 +12,12 @@ use super::error::Outcome;
 use super::lookup::{Lookups, doubt};
 use super::messages::{SELECT_PENDING, recovered};
 use super::state::{PARTITIONS_MAX, State, keys, stored_row, turn_of};
-use super::{Options, bulk, groups, keys, list, outbox};
+use super::{Options, bulk, groups, keys, list, outbox, outcomes_page};
 use crate::domain::{Caller, MessageId, RowId, Turn, WallTime};
 use crate::store::{
     BulkReplay, Delivery, DeliveryId, EndpointId, Facts, Filter, LoggedDelivery, Lookup, Oldest,
-    OutboxStore, Page, PageSize, PayloadLookup, Pending, ReadStore, StoreError, Tally, UsedKey,
-    Webhook,
+    OutboxStore, OutcomesPage, Page, PageSize, PayloadLookup, Pending, ReadStore, StoreError,
+    Tally, UsedKey, Webhook,
 };
 
 /// The reading side of a store.
@@ -190,6 +190,10 @@ impl ReadStore for SqliteReader {
 
     fn bulk_replays_under_way(&self) -> Result<Vec<BulkReplay>, StoreError> {
         self.ask(bulk::under_way)
+    }
+
+    fn outcomes(&self, after: u64, entries_max: usize) -> Result<OutcomesPage, StoreError> {
+        self.ask(|connection| outcomes_page::read(connection, after, entries_max))
     }
 
     fn facts(&self) -> Result<Facts, StoreError> {
