@@ -3,6 +3,7 @@
 mod asking;
 mod batches;
 mod cancelling;
+mod events;
 mod faulty;
 mod groups;
 mod guarding;

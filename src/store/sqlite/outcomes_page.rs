@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::callers::Names;
+use super::callers::{self, Names};
 use super::error::{Failure, Outcome};
 use super::outcomes;
 use super::records::{self, settled_record};
@@ -67,7 +67,9 @@ pub(super) fn read(
     Ok(page)
 }
 
-/// Everything of the chunks up to a watermark may have gone, and nothing of those behind it.
+/// Confirmed messages have gone from the rows of the record up to a watermark, and from none behind it.
+/// For the others there is no watermark. As long as all that there ever were are kept, none has gone;
+/// then, those before the first row may have.
 fn kept(connection: &Connection, state: &State) -> Outcome<KeptSince> {
     let mut first = connection.prepare_cached(FIRST)?;
     let mut before_first = |behind: u64| -> Outcome<u64> {
@@ -75,8 +77,10 @@ fn kept(connection: &Connection, state: &State) -> Outcome<KeptSince> {
         let first = first.optional()?.map(i64::cast_unsigned);
         Ok(first.map_or(state.last_position, |first| first.saturating_sub(1)))
     };
+    let ever = callers::tally(connection, None)?;
+    let all_are_kept = ever.returned + ever.failed == state.returned + state.failed;
     Ok(KeptSince {
         all: before_first(state.confirmed_evicted_to)?,
-        unconfirmed: before_first(0)?,
+        unconfirmed: if all_are_kept { 0 } else { before_first(0)? },
     })
 }

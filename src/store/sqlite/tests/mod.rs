@@ -12,6 +12,7 @@ mod later;
 mod migration;
 mod opening;
 mod operators;
+mod outcomes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
