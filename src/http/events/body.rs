@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
@@ -19,6 +19,10 @@ use crate::relay::Progress;
 
 /// Proxies end connections on which nothing passes, most of them after a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What is there at once is sent in frames of about this size, since each costs both sides more than the
+/// events in it. hyper holds sixteen of them for a connection that takes nothing.
+const FRAME_BYTES: usize = 4096;
 
 /// Milliseconds after which clients shall come back when the connection has ended.
 const RETRY_MS: u32 = 2000;
@@ -86,8 +90,25 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// What can be sent at once.
+    /// What can be sent at once, but for what is too much for one frame.
     fn next(&mut self) -> Option<Bytes> {
+        let first = self.block()?;
+        let Some(second) = self.block() else {
+            return Some(first);
+        };
+        let mut frame = BytesMut::with_capacity(2 * FRAME_BYTES);
+        frame.extend_from_slice(&first);
+        frame.extend_from_slice(&second);
+        while frame.len() < FRAME_BYTES
+            && let Some(block) = self.block()
+        {
+            frame.extend_from_slice(&block);
+        }
+        Some(frame.freeze())
+    }
+
+    /// The next block.
+    fn block(&mut self) -> Option<Bytes> {
         if let Some(opening) = self.opening.take() {
             return Some(opening);
         }
