@@ -181,8 +181,6 @@ impl Listener {
             Some(reading) => reading,
             none => {
                 let reading = Arc::clone(&self.place.all.reading).acquire_owned().await;
-                // What comes from now on may not be in the page.
-                self.news.mark_unchanged();
                 let (store, wanted) = (Arc::clone(&self.store), Arc::clone(&self.wanted));
                 let after = self.position;
                 none.insert(tokio::task::spawn_blocking(move || {
