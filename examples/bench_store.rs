@@ -107,6 +107,7 @@ impl Bench {
             message,
             partition: (self.drawn >> 60).to_le_bytes()[0] % PARTITIONS,
             key: None,
+            due: None,
         }
     }
 
@@ -141,7 +142,7 @@ impl Bench {
             let batch = Batch {
                 accepted: &accepted,
                 settled: &settled,
-                handed_to: accepted.last().map(|one| one.message.id.row()),
+                handed_to: accepted.last().map(|one| one.message.id.row().into()),
                 ..Batch::default()
             };
             let start = Instant::now();

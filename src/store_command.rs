@@ -85,31 +85,16 @@ fn check(path: &Path) -> Result<(), Failure> {
     Err(format!("{} is damaged:\n{}", path.display(), problems.join("\n")).into())
 }
 
-/// Merges the partitions, each of which is in the order of turns. What is scheduled has none yet.
+/// What goes next, in that order, and then what is due first of what is scheduled.
 fn list(path: &Path, limit: usize) -> Result<(), Failure> {
-    let mut oldest: Vec<Pending> = Vec::new();
-    for partition in 0..=u8::MAX {
-        let mut after = None;
-        loop {
-            let wanted = limit.min(READ_MESSAGES);
-            let read = operate::list_pending(path, partition, after, wanted)?;
-            after = read.last().map(|last| last.turn);
-            let whole = read.len() < wanted;
-            oldest.extend(read);
-            oldest.sort_by_key(|one| one.turn);
-            oldest.truncate(limit);
-            let newest = oldest.last().map(|last| last.turn);
-            if whole || (oldest.len() == limit && newest < after) {
-                break;
-            }
-        }
-    }
+    let next = next(path, limit)?;
+    let scheduled = operate::list_scheduled(path, limit - next.len())?;
     let mut out = std::io::stdout().lock();
     for Pending {
         message,
         duplicate_possible,
         ..
-    } in oldest
+    } in next
     {
         let draft = &message.draft;
         writeln!(
@@ -127,7 +112,37 @@ fn list(path: &Path, limit: usize) -> Result<(), Failure> {
             }
         )?;
     }
+    for record in scheduled {
+        let due = record.deliver_at.unwrap_or(record.accepted_at);
+        writeln!(
+            out,
+            "{}  {}  {:?}  {:?}  {} bytes  due {due}",
+            record.id, record.accepted_at, record.exchange, record.routing_key, record.size_bytes,
+        )?;
+    }
     Ok(())
+}
+
+/// The first messages of all partitions, each of which is in the order of turns.
+fn next(path: &Path, limit: usize) -> Result<Vec<Pending>, Failure> {
+    let mut first: Vec<Pending> = Vec::new();
+    for partition in 0..=u8::MAX {
+        let mut after = None;
+        loop {
+            let wanted = limit.min(READ_MESSAGES);
+            let read = operate::list_pending(path, partition, after, wanted)?;
+            after = read.last().map(|last| last.turn);
+            let whole = read.len() < wanted;
+            first.extend(read);
+            first.sort_by_key(|one| one.turn);
+            first.truncate(limit);
+            let last = first.last().map(|last| last.turn);
+            if whole || (first.len() == limit && last < after) {
+                break;
+            }
+        }
+    }
+    Ok(first)
 }
 
 /// The time that a place in the order of acceptance tells.

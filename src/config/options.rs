@@ -55,7 +55,8 @@ pub enum StoreCommand {
         /// The copy, which must not exist.
         file: PathBuf,
     },
-    /// List what is pending, oldest first: id, time, exchange, routing key, bytes.
+    /// List what is pending, what goes next first, what is scheduled last: id, time, exchange, routing
+    /// key, bytes.
     List {
         /// Messages to list at most.
         #[arg(long, default_value_t = 100)]

@@ -125,7 +125,7 @@ impl Kept {
     pub(super) fn due(&self, now: WallTime, messages_max: usize, bytes_max: usize) -> DueMessages {
         let mut due = DueMessages::default();
         let mut bytes = 0;
-        for ((at, row), _) in &self.scheduled {
+        for (at, row) in self.scheduled.keys() {
             let Some(row) = self.rows.get(row) else {
                 continue;
             };

@@ -41,8 +41,8 @@ fn content(connection: &Connection, found: &mut Vec<String>) -> Outcome<()> {
     pending_messages(connection, &state, found)?;
     scheduled_messages(connection, &state, found)?;
     let mut unrecorded = Vec::new();
-    let stale = outcomes::recorded(connection, &state, &mut unrecorded)?;
-    counters(connection, &state, stale, found)?;
+    let earlier_ends = outcomes::recorded(connection, &state, &mut unrecorded)?;
+    counters(connection, &state, earlier_ends, found)?;
     for (what, sql) in NEVER {
         let rows = count(connection, sql)?;
         if rows > 0 {
@@ -98,7 +98,7 @@ const NEVER: [(&str, &str); 7] = [
 fn counters(
     connection: &Connection,
     state: &State,
-    stale: u64,
+    earlier_ends: u64,
     found: &mut Vec<String>,
 ) -> Outcome<()> {
     let counted = [
@@ -125,7 +125,9 @@ fn counters(
         ),
         (
             "bytes of history",
-            state.history_bytes.saturating_sub(stale * STALE_BYTES),
+            state
+                .history_bytes
+                .saturating_sub(earlier_ends * STALE_BYTES),
             "SELECT ifnull((SELECT sum(kept_bytes) FROM settled), 0) + ifnull((SELECT
                 sum(length(payload) + ifnull(length(properties), 0)) FROM payloads), 0)",
         ),
@@ -180,14 +182,14 @@ fn scheduled_messages(
     state: &State,
     found: &mut Vec<String>,
 ) -> Outcome<()> {
-    let mut counted = PartitionFacts::default();
+    let mut there = PartitionFacts::default();
     let mut statement = connection.prepare(&format!("{SELECT_SCHEDULED} TRUE"))?;
     let mut rows = statement.query([])?;
     let mut names = Names::new(connection)?;
     while let Some(row) = rows.next()? {
         match messages::message(row, &mut names) {
             Ok(message) => {
-                add(&mut counted, &message);
+                add(&mut there, &message);
                 if state.last_row.is_none_or(|last| message.id.row() > last) {
                     found.push(format!("message {} is behind the last one", message.id));
                 }
@@ -196,10 +198,10 @@ fn scheduled_messages(
             Err(failure) => return Err(failure),
         }
     }
-    if counted != state.scheduled {
+    if there != state.scheduled {
         let counter = state.scheduled;
         found.push(format!(
-            "scheduled: the counters say {counter:?}, the rows {counted:?}"
+            "scheduled: the counters say {counter:?}, the rows {there:?}"
         ));
     }
     Ok(())

@@ -13,7 +13,8 @@ use super::state::State;
 /// An operator's `sqlite3` may hold the write lock for a moment. Whoever holds it longer stops the
 /// gateway, since nothing can be kept meanwhile.
 const BUSY: Duration = Duration::from_secs(10);
-const STATEMENTS: usize = 64;
+/// More than there are different ones.
+const STATEMENTS: usize = 128;
 
 /// Bytes of a page. See `schema.rs`.
 pub(super) const PAGE_BYTES: u32 = 4096;

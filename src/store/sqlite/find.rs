@@ -121,7 +121,7 @@ pub(super) fn pending(
 ) -> Outcome<Option<Found>> {
     let guess = work.recent.guess(id.row());
     if let Some(found) = at_its_row(statement, guess, id)? {
-        return Ok(found);
+        return Ok(if_it_is(found, id));
     }
     if work.state.moved > 0 {
         let mut moved = work.connection.prepare_cached(FIND_MOVED)?;
@@ -134,15 +134,15 @@ pub(super) fn pending(
             };
             found(row, place)
         });
-        if let Some((random, found)) = found.optional()? {
-            return Ok((random == id.random()).then_some(found));
+        if let Some(found) = found.optional()? {
+            return Ok(if_it_is(found, id));
         }
     }
     let others = (0_u8..).zip(&work.state.pending[..PARTITIONS_MAX]);
     let others = others.filter(|(partition, facts)| *partition != guess && facts.messages > 0);
     for (partition, _) in others {
         if let Some(found) = at_its_row(statement, partition, id)? {
-            return Ok(found);
+            return Ok(if_it_is(found, id));
         }
     }
     if work.state.scheduled.messages > 0 {
@@ -151,13 +151,12 @@ pub(super) fn pending(
     Ok(None)
 }
 
-/// The message of a partition whose turn is its row; `Some(None)` when only the rest of the id is
-/// another.
+/// The message of a partition whose turn is its row, and the random rest of its id.
 fn at_its_row(
     statement: &mut Statement<'_>,
     partition: u8,
     id: MessageId,
-) -> Outcome<Option<Option<Found>>> {
+) -> Outcome<Option<(u64, Found)>> {
     let turn = id.row().into();
     let found = statement.query_row([key(partition, turn)], |row| {
         let place = Place::Turn {
@@ -168,8 +167,12 @@ fn at_its_row(
         let is_moved = row.get::<_, Option<i64>>(9)?.is_some();
         Ok((!is_moved).then_some(found(row, place)?))
     });
-    let found = found.optional()?.flatten();
-    Ok(found.map(|(random, found)| (random == id.random()).then_some(found)))
+    Ok(found.optional()?.flatten())
+}
+
+/// What was found, unless it is another message, whose id has another random rest.
+fn if_it_is((random, found): (u64, Found), id: MessageId) -> Option<Found> {
+    (random == id.random()).then_some(found)
 }
 
 /// The scheduled message of this id.
@@ -177,10 +180,10 @@ pub(super) fn scheduled(work: &Work<'_>, id: MessageId) -> Outcome<Option<Found>
     let mut statement = work.connection.prepare_cached(FIND_SCHEDULED)?;
     let found = statement.query_row([row_number(id.row())], |row| found(row, Place::Scheduled));
     let found = found.optional()?;
-    Ok(found.and_then(|(random, found)| (random == id.random()).then_some(found)))
+    Ok(found.and_then(|found| if_it_is(found, id)))
 }
 
-/// The random rest of its id, and itself.
+/// The random rest of the id of a message, and itself.
 fn found(row: &Row<'_>, place: Place) -> rusqlite::Result<(u64, Found)> {
     let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
     let found = Found {

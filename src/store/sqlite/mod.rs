@@ -12,10 +12,11 @@
 //! **What damage is noticed.** At opening: a file that is no database, is empty, is cut short, has
 //! other tables, or whose log has lost commits in its middle (`log.rs`); in files up to
 //! [`Options::check_bytes_max`] also everything that [`operate::check`] finds. Later: a pending
-//! message with any bit altered, when it is read to be published; a page whose structure is broken,
-//! when it is met. Not noticed: altered bits in settled records that leave the structure whole (they
-//! have no checksum), damage to the last commit in the log, and a file that was replaced by an older
-//! whole one.
+//! message with any bit altered, when it is read to be published, and a returned or failed one, when it
+//! is to be sent again; a page whose structure is broken, when it is met. Not noticed: altered bits in
+//! other settled records that leave the structure whole (they have no checksum) and in times at which
+//! something is due or given up, damage to the last commit in the log, and a file that was replaced
+//! by an older whole one.
 //!
 //! [`WriteStore::commit`]: crate::store::WriteStore::commit
 

@@ -13,12 +13,13 @@ use rusqlite::backup::Backup;
 use super::error::{OpenError, Outcome};
 use super::lock::{beside, one_name};
 use super::log;
+use super::lookup::Lookups;
 use super::reader::{at_one_moment, facts, pending};
 use super::schema;
 use super::state::{PARTITIONS_MAX, State};
-use super::{check, connection};
+use super::{check, connection, schedule};
 use crate::domain::Turn;
-use crate::store::{Facts, Pending};
+use crate::store::{Facts, Lookup, Pending, Record};
 
 /// What a store is.
 #[derive(Clone, Debug)]
@@ -109,6 +110,23 @@ pub fn list_pending(
     }
     reading(path, |connection| {
         pending(connection, partition, after, messages_max, usize::MAX)
+    })
+}
+
+/// The scheduled messages that are due first, in that order, at most `messages_max`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn list_scheduled(path: &Path, messages_max: usize) -> Result<Vec<Record>, OpenError> {
+    reading(path, |connection| {
+        let state = State::load(connection)?;
+        let ids = schedule::first(connection, &state, messages_max)?;
+        let found = Lookups::new(connection)?.get_many(&ids)?;
+        let record = |found| match found {
+            Lookup::Found(record) => Some(*record),
+            Lookup::NotFound | Lookup::Expired => None,
+        };
+        Ok(found.into_iter().filter_map(record).collect())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, Rows, params};
 
 use super::callers::Names;
 use super::error::{Failure, Outcome};
@@ -10,7 +10,7 @@ use super::find;
 use super::lookup::with_doubt;
 use super::messages::{self, SELECT_SCHEDULED, is_moved};
 use super::records::{self, due};
-use super::state::{State, key, row_number, turn_number};
+use super::state::{State, key, row_number, stored_row, turn_number};
 use super::terms;
 use super::times::{stored_end, told_time};
 use super::writer::Work;
@@ -96,23 +96,10 @@ pub(super) fn messages(
     if state.scheduled.messages == 0 {
         return Ok(found);
     }
-    let mut statements = [
-        connection.prepare_cached(BY_TIME)?,
-        connection.prepare_cached(BY_TIME)?,
-    ];
-    let [fixed, moving] = &mut statements;
-    let mut scans = [
-        (false, fixed.query([false])?),
-        (true, moving.query([true])?),
-    ];
-    let mut heads = [None; 2];
-    for (head, (moves, rows)) in heads.iter_mut().zip(&mut scans) {
-        *head = next(rows, *moves, state)?;
-    }
+    let mut statements = by_time(connection)?;
+    let mut times = Times::start(&mut statements, state.clock_offset_ms)?;
     let mut bytes = 0;
-    while let Some(which) = earlier(heads)
-        && let Some((at, row)) = heads[which]
-    {
+    while let Some((at, row)) = times.first() {
         let many = found.messages.len() >= messages_max || bytes >= bytes_max;
         if at > now || (many && !found.messages.is_empty()) {
             found.next = Some(at);
@@ -125,29 +112,91 @@ pub(super) fn messages(
             break;
         }
         found.messages.push(Arc::new(message));
-        let (moves, rows) = &mut scans[which];
-        heads[which] = next(rows, *moves, state)?;
+        times.step()?;
     }
     Ok(found)
 }
 
-type Head = Option<(WallTime, i64)>;
-
-fn next(rows: &mut rusqlite::Rows<'_>, moves: bool, state: &State) -> Outcome<Head> {
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let due = due(moves, row.get(1)?, state.clock_offset_ms);
-    Ok(Some((due.at, row.get(0)?)))
+/// The ids of scheduled messages in the order of their times, at most `max`.
+pub(super) fn first(connection: &Connection, state: &State, max: usize) -> Outcome<Vec<MessageId>> {
+    let mut statements = by_time(connection)?;
+    let mut times = Times::start(&mut statements, state.clock_offset_ms)?;
+    let random = "SELECT random FROM scheduled WHERE row = ?1";
+    let mut random = connection.prepare_cached(random)?;
+    let mut found = Vec::new();
+    while found.len() < max
+        && let Some((_, row)) = times.first()
+    {
+        let random: i64 = random.query_row([row], |row| row.get(0))?;
+        found.push(MessageId::from_parts(
+            stored_row(row),
+            random.cast_unsigned(),
+        ));
+        times.step()?;
+    }
+    Ok(found)
 }
 
-/// Which of two heads comes first.
-fn earlier(heads: [Head; 2]) -> Option<usize> {
-    match heads {
-        [None, None] => None,
-        [Some(_), None] => Some(0),
-        [None, Some(_)] => Some(1),
-        [Some(fixed), Some(moving)] => Some(usize::from(moving < fixed)),
+fn by_time(connection: &Connection) -> Outcome<[CachedStatement<'_>; 2]> {
+    Ok([
+        connection.prepare_cached(BY_TIME)?,
+        connection.prepare_cached(BY_TIME)?,
+    ])
+}
+
+/// Scheduled messages in the order of their times and rows, those whose times move with the clock
+/// and the others together.
+struct Times<'a> {
+    scans: [(bool, Rows<'a>); 2],
+    heads: [Option<(WallTime, i64)>; 2],
+    offset_ms: i64,
+}
+
+impl<'a> Times<'a> {
+    fn start(statements: &'a mut [CachedStatement<'_>; 2], offset_ms: i64) -> Outcome<Self> {
+        let [fixed, moving] = statements;
+        let mut times = Self {
+            scans: [
+                (false, fixed.query([false])?),
+                (true, moving.query([true])?),
+            ],
+            heads: [None; 2],
+            offset_ms,
+        };
+        for which in 0..times.heads.len() {
+            times.read(which)?;
+        }
+        Ok(times)
+    }
+
+    fn read(&mut self, which: usize) -> Outcome<()> {
+        let (moves, rows) = &mut self.scans[which];
+        self.heads[which] = match rows.next()? {
+            Some(row) => {
+                let due = due(*moves, row.get(1)?, self.offset_ms);
+                Some((due.at, row.get(0)?))
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn which(&self) -> Option<usize> {
+        let there = |which: &usize| self.heads[*which].is_some();
+        let all = (0..self.heads.len()).filter(there);
+        all.min_by_key(|which| self.heads[*which])
+    }
+
+    /// The time and the row of the message that comes first of those that are left.
+    fn first(&self) -> Option<(WallTime, i64)> {
+        self.which().and_then(|which| self.heads[which])
+    }
+
+    fn step(&mut self) -> Outcome<()> {
+        match self.which() {
+            Some(which) => self.read(which),
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn recorded(
     found: &mut Vec<String>,
 ) -> Outcome<u64> {
     let mut of = Of::new(connection, state)?;
-    let (mut last_words, mut stale, mut before) = (0_u64, 0, 0);
+    let (mut last_words, mut earlier_ends, mut before) = (0_u64, 0, 0);
     let mut chunks = connection.prepare("SELECT entries FROM outcomes ORDER BY position")?;
     let mut rows = chunks.query([])?;
     while let Some(row) = rows.next()? {
@@ -34,7 +34,7 @@ pub(super) fn recorded(
             if entry.position > before && of.is_last_word(&entry)? {
                 last_words += 1;
             } else if entry.position > before && of.was_replayed(&entry)? {
-                stale += 1;
+                earlier_ends += 1;
             } else {
                 found.push(format!(
                     "the outcome at position {} is of no message",
@@ -53,7 +53,7 @@ pub(super) fn recorded(
     if before > state.last_position {
         found.push(format!("position {before} is behind the last one"));
     }
-    Ok(stale)
+    Ok(earlier_ends)
 }
 
 /// What messages entries are about.

@@ -436,3 +436,44 @@ fn a_crash_makes_doubtful_what_had_its_turn_and_not_what_gets_one_later() {
     let last = bench.store().scheduled(all[2].message.id).expect("read");
     assert_eq!(last.as_ref(), Some(&all[2].message));
 }
+
+#[test]
+fn operators_see_what_is_due_first_by_the_clock_as_it_is_now() {
+    let mut bench = Bench::new(super::Options {
+        vfs: None,
+        ..options(1)
+    });
+    let delayed = |row: u64, ms| {
+        let deliver = Some(Deliver::After { ms });
+        let terms = Terms {
+            deliver,
+            ..Terms::default()
+        };
+        with(row, terms)
+    };
+    // Accepted at the beginning of time.
+    let all = [
+        scheduled(100),
+        delayed(101, 70),
+        delayed(102, 200),
+        one(103, "x"),
+    ];
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let listed = |bench: &Bench, max| -> Vec<_> {
+        let listed = operate::list_scheduled(bench.path(), max).expect("list");
+        let due = |record: &crate::store::Record| record.deliver_at.expect("a time").unix_ms();
+        listed
+            .iter()
+            .map(|record| (record.id.row().get(), due(record)))
+            .collect()
+    };
+    assert_eq!(listed(&bench, 9), [(101, 70), (100, 100), (102, 200)]);
+    let step = Batch {
+        clock_step_ms: 50,
+        ..Batch::default()
+    };
+    bench.store().commit(&step).expect("commit");
+    assert_eq!(listed(&bench, 2), [(100, 100), (101, 120)]);
+    let due = bench.store().due(at(119), 9, usize::MAX).expect("due");
+    assert_eq!((due.messages.len(), due.next), (1, Some(at(120))));
+}
