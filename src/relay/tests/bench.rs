@@ -19,7 +19,8 @@ use crate::relay::dispatch::MemoryBudget;
 use crate::relay::{Budget, LaneFeed, Relay, Settings, Start, dispatch};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    Audience, Batch, DueMessages, Record, Replayable, Settlement, StoreError, Upkeep, WriteStore,
+    Audience, Batch, DueMessages, ReadStore, Record, Replayable, Settlement, StoreError, Upkeep,
+    WriteStore,
 };
 
 /// So long a test waits for what must happen before it has failed.
@@ -42,6 +43,8 @@ struct Control {
     let_go: Condvar,
     failures: Mutex<VecDeque<Option<StoreError>>>,
     notes: Mutex<Vec<Note>>,
+    /// The groups of which it was told that they have changed.
+    groups: Mutex<Vec<Box<str>>>,
     /// What each commit that succeeded said may have been handed over.
     gates: Mutex<Vec<Option<Turn>>>,
 }
@@ -135,7 +138,10 @@ impl Audience for Listener {
         self.0.notes.lock().extend(told);
     }
 
-    fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
+    fn groups_changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>) {
+        let names = groups.map(|(_, name)| Box::from(name));
+        self.0.groups.lock().extend(names);
+    }
 }
 
 /// An audience that waits for nothing.
@@ -160,6 +166,7 @@ pub(super) struct Bench {
     control: Arc<Control>,
     entered: Arc<Semaphore>,
     writer: JoinHandle<Result<(), StoreError>>,
+    backlog: JoinHandle<Result<(), StoreError>>,
 }
 
 /// A budget that no test uses up by accident.
@@ -204,13 +211,36 @@ pub(super) fn draft(key: &str) -> Draft {
 impl Bench {
     /// One lane, which is up; `survives` is what the store says of a restart.
     pub(super) fn new(budget: Budget, survives: bool) -> Self {
-        let control = Arc::new(Control::default());
-        let entered = Arc::new(Semaphore::new(0));
         let kept = MemoryStore::new(HistoryBudget {
             keys_kept: std::time::Duration::from_hours(24),
             messages_max: 1000,
             bytes_max: 1 << 20,
         });
+        Self::over(kept, budget, survives, UNBOUNDED)
+    }
+
+    /// The same with a lane that keeps no more than so many messages in memory.
+    pub(super) fn with_memory(messages_max: usize) -> Self {
+        let empty = Self::new(AMPLE, true);
+        let kept = empty.kept.clone();
+        assert_eq!(empty.end(), Ok(()));
+        let memory = MemoryBudget {
+            messages_max,
+            ..UNBOUNDED
+        };
+        Self::over(kept, AMPLE, true, memory)
+    }
+
+    /// Ends without a word to the store, and starts again over what it keeps.
+    pub(super) fn again(self) -> Self {
+        let kept = self.kept.clone();
+        assert_eq!(self.end(), Ok(()));
+        Self::over(kept, AMPLE, true, UNBOUNDED)
+    }
+
+    fn over(kept: MemoryStore, budget: Budget, survives: bool, memory: MemoryBudget) -> Self {
+        let control = Arc::new(Control::default());
+        let entered = Arc::new(Semaphore::new(0));
         let store = Held {
             kept: kept.clone(),
             control: Arc::clone(&control),
@@ -219,8 +249,19 @@ impl Bench {
         };
         let audience = Arc::new(Listener(Arc::clone(&control)));
         let reader = Arc::new(kept.clone());
-        let start = Start::default();
-        let (relay, writer) = Relay::new(&settings(1, budget), store, reader, &start, audience);
+        let facts = kept.facts().expect("read");
+        let start = Start {
+            last_row: facts.last_row,
+            pending: facts.pending,
+            scheduled: facts.scheduled,
+        };
+        let mut settings = settings(1, budget);
+        settings.dispatch.memory = memory;
+        let (relay, writer) = Relay::new(&settings, store, reader, &start, audience);
+        let backlog = relay.backlog_reader();
+        let backlog = std::thread::Builder::new()
+            .spawn(move || backlog.run())
+            .expect("a thread");
         let writer = std::thread::Builder::new()
             .spawn(move || writer.run())
             .expect("a thread");
@@ -235,6 +276,7 @@ impl Bench {
             control,
             entered,
             writer,
+            backlog,
         }
     }
 
@@ -268,6 +310,11 @@ impl Bench {
 
     pub(super) fn notes(&self) -> Vec<Note> {
         self.control.notes.lock().clone()
+    }
+
+    /// The groups of which it was told that they have changed, since this was last asked.
+    pub(super) fn take_groups(&self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.control.groups.lock())
     }
 
     /// What each commit said may have been handed over.
@@ -310,6 +357,9 @@ impl Bench {
 
     /// Ends the writer and gives what it said.
     pub(super) fn end(self) -> Result<(), StoreError> {
+        self.relay.stop_reading();
+        let read = self.backlog.join().expect("the reader does not panic");
+        assert_eq!(read, Ok(()));
         self.relay.end();
         self.writer.join().expect("the writer does not panic")
     }

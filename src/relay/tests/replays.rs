@@ -253,3 +253,31 @@ async fn a_store_without_room_refuses_replays_and_keeps_what_is_settled() {
     assert_eq!(soon(bench.relay.replay(id)).await, Ok(Replay::Pending));
     assert_eq!(bench.end(), Ok(()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replays_and_what_is_left_of_a_bulk_replay_go_on_after_a_restart() {
+    let mut bench = Bench::new(AMPLE, true);
+    let ids = have_returned(&mut bench, 10).await;
+    assert_eq!(soon(bench.relay.replay(ids[9])).await, Ok(Replay::Pending));
+    let newer = bench.accept("a").await;
+    let begun = soon(bench.relay.replay_matching(filter()))
+        .await
+        .expect("begun");
+    let mut bench = bench.again();
+    assert_eq!(bench.relay.health().pending_messages, 2);
+    let replayer = bench.relay.bulk_replayer();
+    let thread = std::thread::Builder::new().spawn(move || replayer.run());
+    let bulk = done(&bench, begun.id).await;
+    assert_eq!((bulk.matched, bulk.replayed, bulk.skipped), (9, 9, 0));
+    let rows = pull_and_end(&mut bench, 11, &Outcome::Confirmed).await;
+    let first = [ids[9].row(), newer];
+    let expected: Vec<_> = first
+        .into_iter()
+        .chain(ids[..9].iter().map(|id| id.row()))
+        .collect();
+    assert_eq!(rows, expected);
+    let outcome = record(&bench, ids[9].row()).outcome.expect("it has ended");
+    assert_eq!(outcome.revision, 4);
+    assert_eq!(bench.end(), Ok(()));
+    assert_eq!(thread.expect("a thread").join().expect("no panic"), Ok(()));
+}

@@ -181,3 +181,37 @@ async fn with_a_store_that_forgets_a_stop_does_not_wait_for_what_is_due_later() 
     assert_eq!(bench.relay.scheduled_messages(), 1);
     assert_eq!(bench.end(), Ok(()));
 }
+
+#[tokio::test]
+async fn after_a_restart_what_was_due_meanwhile_goes_at_once_and_the_rest_in_its_time() {
+    let bench = Bench::new(AMPLE, true);
+    let from = clock::wall();
+    let later = accept(&bench, in_ms(900)).await;
+    let second = accept(&bench, in_ms(100)).await;
+    let first = accept(&bench, in_ms(50)).await;
+    let mut bench = bench.again();
+    bench.until(|_| clock::wall() >= from.plus_ms(150)).await;
+    bench = bench.again();
+    assert_eq!(bench.relay.health().pending_messages, 3);
+    let came = come(&mut bench, 3).await;
+    let rows: Vec<_> = came.iter().map(|(row, _)| *row).collect();
+    assert_eq!(rows, [first, second, later]);
+    assert!(came[2].1 >= from.plus_ms(900));
+    assert_eq!(bench.relay.scheduled_messages(), 0);
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_store_without_room_for_what_is_new_loses_nothing_that_is_due() {
+    let mut bench = Bench::new(AMPLE, true);
+    let due = accept(&bench, in_ms(100)).await;
+    // For the message that is due, twice.
+    bench.until(|bench| bench.notes().len() == 1).await;
+    bench.fail([
+        Some(crate::store::StoreError::Full),
+        Some(crate::store::StoreError::Full),
+    ]);
+    assert_eq!(come(&mut bench, 1).await[0].0, due);
+    assert_eq!(bench.relay.health().pending_messages, 1);
+    assert_eq!(bench.end(), Ok(()));
+}

@@ -239,3 +239,75 @@ async fn of_a_broker_and_a_caller_that_race_for_messages_one_gets_each() {
         .await;
     assert_eq!(bench.end(), Ok(()));
 }
+
+#[tokio::test]
+async fn what_is_only_in_the_store_is_given_up_and_cancelled_too() {
+    let mut bench = Bench::with_memory(2);
+    bench.lane_is(LaneEvent::Down(reason()));
+    let mut rows = Vec::new();
+    for _ in 0..6 {
+        rows.push(accept(&bench, limited(300)).await);
+    }
+    let (gone, stays) = (bench.accept("a").await, bench.accept("a").await);
+    assert!(matches!(
+        cancel(&bench, gone).await,
+        Cancellation::Cancelled(_)
+    ));
+    assert_eq!(cancel(&bench, gone).await, Cancellation::Ended);
+    for row in rows {
+        let ended = outcome(&bench, row).await;
+        assert_eq!(
+            (code(&ended), ended.revision),
+            (Some(ReasonCode::Expired), 2)
+        );
+    }
+    bench
+        .until(|bench| bench.relay.health().pending_messages == 1)
+        .await;
+    bench.lane_is(LaneEvent::Up);
+    let mut pulled = Vec::new();
+    while pulled.is_empty() {
+        pulled = bench.pull();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pulled, [stays]);
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[tokio::test]
+async fn groups_are_told_of_with_each_change() {
+    let mut bench = Bench::new(AMPLE, true);
+    let grouped = |name: &str| {
+        let terms = Terms {
+            group: Some(name.into()),
+            ..Terms::default()
+        };
+        Draft {
+            terms: terms.boxed(),
+            ..draft("a")
+        }
+    };
+    let (first, second) = (
+        accept(&bench, grouped("g")).await,
+        accept(&bench, grouped("h")).await,
+    );
+    bench.accept("a").await;
+    assert_eq!(bench.take_groups(), ["g".into(), "h".into()]);
+    let told = cancel(&bench, second).await;
+    assert!(matches!(told, Cancellation::Cancelled(_)));
+    assert_eq!(bench.take_groups(), ["h".into()]);
+    assert_eq!(bench.pull()[0], first);
+    let returned = Outcome::Returned(Box::new(reason()));
+    bench.report(first, returned);
+    outcome(&bench, first).await;
+    let mut told = Vec::new();
+    while told.is_empty() {
+        told = bench.take_groups();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told, ["g".into()]);
+    let id = record(&bench, first).id;
+    soon(bench.relay.replay(id)).await.expect("replayed");
+    assert_eq!(bench.take_groups(), ["g".into()]);
+    assert_eq!(bench.end(), Ok(()));
+}
