@@ -37,7 +37,7 @@ pub(super) struct Batch {
     outbox: Outbox,
     pub(super) settled: Vec<Settlement>,
     /// Labels of what was settled.
-    groups: Vec<Box<Group>>,
+    groups: Vec<Group>,
     /// Some were settled since they were withdrawn.
     pub(super) has_withdrawn: bool,
     cancelled: Vec<(Tell<Cancellation>, Settlement)>,
@@ -69,7 +69,7 @@ impl Batch {
             self.settled.push(one.settlement);
             self.freed.messages += 1;
             self.freed.bytes += one.bytes;
-            self.groups.extend(one.group);
+            self.groups.extend(one.group.map(|group| *group));
         }
         self.outbox = std::mem::take(&mut queue.outbox);
         self.noted = std::mem::take(&mut queue.noted);
@@ -119,7 +119,7 @@ impl Batch {
             self.settled.push(one.settlement);
             self.freed.messages += 1;
             self.freed.bytes += one.bytes;
-            self.groups.extend(one.group);
+            self.groups.extend(one.group.map(|group| *group));
         }
     }
 

@@ -88,9 +88,14 @@ impl Times {
         self.next_due.is_some_and(|due| due <= look.wall)
     }
 
-    /// Behind whom to look for messages whose time is over, if it is time to look.
-    pub(super) fn wants_overdue(&self, look: &Look) -> Option<Option<(WallTime, Turn)>> {
-        (self.may_expire && self.overdue_at <= look.now).then_some(self.overdue_after)
+    /// Whether it is time to look for messages whose time is over.
+    pub(super) fn wants_overdue(&self, look: &Look) -> bool {
+        self.may_expire && self.overdue_at <= look.now
+    }
+
+    /// Behind whom to look for them.
+    pub(super) fn overdue_after(&self) -> Option<(WallTime, Turn)> {
+        self.overdue_after
     }
 
     /// It was looked, and there are more behind `last`, if any is given.
@@ -194,18 +199,21 @@ mod tests {
         let now = clock::monotonic();
         let mut times = Times::new(now, wall(0), false, false);
         let look = times.look(now, wall(0));
-        assert_eq!(times.wants_overdue(&look), None);
+        assert!(!times.wants_overdue(&look));
         times.limited();
-        assert_eq!(times.wants_overdue(&look), Some(None));
+        assert!(times.wants_overdue(&look));
+        assert_eq!(times.overdue_after(), None);
         let last = Some((wall(3), Turn::from_stored(9)));
         times.found_overdue(&look, last);
-        assert_eq!(times.wants_overdue(&look), Some(last));
+        assert!(times.wants_overdue(&look));
+        assert_eq!(times.overdue_after(), last);
         times.found_overdue(&look, None);
-        assert_eq!(times.wants_overdue(&look), None);
+        assert!(!times.wants_overdue(&look));
         let look = times.look(after(now, 100), wall(100));
-        assert_eq!(times.wants_overdue(&look), Some(None));
+        assert!(times.wants_overdue(&look));
+        assert_eq!(times.overdue_after(), None);
         times.nothing_is_pending();
-        assert_eq!(times.wants_overdue(&look), None);
+        assert!(!times.wants_overdue(&look));
     }
 
     impl Times {

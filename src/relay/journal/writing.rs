@@ -191,9 +191,10 @@ impl<'a> Writing<'a> {
 
     /// Messages whose time is over end, unless they are in flight.
     fn find_overdue(&mut self, look: &Look) -> Result<(), StoreError> {
-        let Some(after) = self.times.wants_overdue(look) else {
+        if !self.times.wants_overdue(look) {
             return Ok(());
-        };
+        }
+        let after = self.times.overdue_after();
         let found = self.store.overdue(look.wall, after, OVERDUE_AT_ONCE)?;
         let mut settled = Vec::new();
         for record in &found {

@@ -41,6 +41,8 @@ pub(super) enum Note {
 struct Control {
     held: Mutex<bool>,
     let_go: Condvar,
+    /// A commit has begun, and does not return.
+    waiting: Mutex<bool>,
     failures: Mutex<VecDeque<Option<StoreError>>>,
     notes: Mutex<Vec<Note>>,
     /// The groups of which it was told that they have changed.
@@ -62,8 +64,10 @@ impl WriteStore for Held {
         self.entered.add_permits(1);
         let mut held = self.control.held.lock();
         while *held {
+            *self.control.waiting.lock() = true;
             self.control.let_go.wait(&mut held);
         }
+        *self.control.waiting.lock() = false;
         drop(held);
         let failure = self.control.failures.lock().pop_front().flatten();
         let result = match failure {
@@ -308,6 +312,11 @@ impl Bench {
         entered.expect("in time").expect("open").forget();
     }
 
+    /// Whether some commit is held at this moment.
+    pub(super) fn commit_began(&self) -> bool {
+        *self.control.waiting.lock()
+    }
+
     pub(super) fn notes(&self) -> Vec<Note> {
         self.control.notes.lock().clone()
     }
@@ -315,6 +324,11 @@ impl Bench {
     /// The groups of which it was told that they have changed, since this was last asked.
     pub(super) fn take_groups(&self) -> Vec<Box<str>> {
         std::mem::take(&mut self.control.groups.lock())
+    }
+
+    /// Whether it was told of some group since.
+    pub(super) fn has_groups(&self) -> bool {
+        !self.control.groups.lock().is_empty()
     }
 
     /// What each commit said may have been handed over.

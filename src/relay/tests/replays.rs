@@ -1,15 +1,17 @@
 //! Messages that have ended are sent again.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
-use super::bench::{AMPLE, Bench, draft, reason, soon};
+use super::bench::{AMPLE, Bench, draft, is_pending, reason, settings, soon};
 use super::schedules::record;
-use crate::broker::Outcome;
-use crate::domain::{Caller, MessageId, RowId, Status};
-use crate::relay::{AcceptError, Budget, Cancellation, Replay};
-use crate::store::{BulkReplay, Filter, ReadStore};
+use crate::broker::{Outcome, Room};
+use crate::clock;
+use crate::domain::{Caller, Message, MessageId, RowId, Status, Turn, WallTime};
+use crate::relay::lanes::Lanes;
+use crate::relay::{AcceptError, Budget, Cancellation, Replay, Start};
+use crate::store::{Accepted, BulkReplay, Filter, Pending, ReadStore};
 
 fn returned() -> Outcome {
     Outcome::Returned(Box::new(reason()))
@@ -89,22 +91,29 @@ async fn of_replays_that_race_one_wins() {
     let mut bench = Bench::new(AMPLE, true);
     let id = have_returned(&mut bench, 1).await[0];
     bench.hold();
-    let mut tasks = JoinSet::new();
-    for _ in 0..8 {
-        let relay = bench.relay.clone();
-        tasks.spawn(async move { relay.replay(id).await });
+    let relay = bench.relay.clone();
+    let mut other = pin!(relay.accept(draft("b")));
+    assert!(is_pending(&mut other).await);
+    while !bench.commit_began() {
+        tokio::task::yield_now().await;
+    }
+    // All of them are decided between the same two commits.
+    let mut all: Vec<_> = (0..8).map(|_| Box::pin(relay.replay(id))).collect();
+    for one in &mut all {
+        assert!(is_pending(one).await);
     }
     bench.let_go();
     let mut won = 0;
-    for told in soon(tasks.join_all()).await {
-        match told {
+    for told in all {
+        match soon(told).await {
             Ok(Replay::Pending) => won += 1,
             told => assert_eq!(told, Ok(Replay::No)),
         }
     }
     assert_eq!(won, 1);
-    assert_eq!(bench.relay.health().pending_messages, 1);
-    assert_eq!(bench.pull(), [id.row()]);
+    let other = soon(other).await.expect("accepted").id.row();
+    assert_eq!(bench.relay.health().pending_messages, 2);
+    assert_eq!(bench.pull(), [other, id.row()]);
     assert_eq!(bench.end(), Ok(()));
 }
 
@@ -249,7 +258,9 @@ async fn a_store_without_room_refuses_replays_and_keeps_what_is_settled() {
     assert_eq!(bench.pull(), [row]);
     bench.fail([Some(crate::store::StoreError::Full)]);
     assert_eq!(soon(bench.relay.replay(id)).await, Err(AcceptError::Full));
-    assert_eq!(bench.relay.health().pending_messages, 1);
+    bench
+        .until(|bench| bench.relay.health().pending_messages == 1)
+        .await;
     assert_eq!(soon(bench.relay.replay(id)).await, Ok(Replay::Pending));
     assert_eq!(bench.end(), Ok(()));
 }
@@ -280,4 +291,67 @@ async fn replays_and_what_is_left_of_a_bulk_replay_go_on_after_a_restart() {
     assert_eq!(outcome.revision, 4);
     assert_eq!(bench.end(), Ok(()));
     assert_eq!(thread.expect("a thread").join().expect("no panic"), Ok(()));
+}
+
+#[tokio::test]
+async fn a_replayed_message_waits_for_what_was_queued_before_it_and_not_yet_committed() {
+    let mut bench = Bench::new(AMPLE, true);
+    let id = have_returned(&mut bench, 1).await[0];
+    bench.hold();
+    let relay = bench.relay.clone();
+    let mut first = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut first).await);
+    // More than one commit takes.
+    let mut many = pin!(relay.accept_all(vec![draft("a"); 5000]));
+    let mut again = pin!(relay.replay(id));
+    assert!(is_pending(&mut many).await && is_pending(&mut again).await);
+    bench.let_go();
+    let mut expected = vec![soon(first).await.expect("accepted").id.row()];
+    let accepted = soon(many).await;
+    expected.extend(accepted.iter().flatten().map(|one| one.id.row()));
+    assert_eq!(soon(again).await, Ok(Replay::Pending));
+    expected.push(id.row());
+    assert_eq!(expected.len(), 5002);
+    let rows = pull_and_end(&mut bench, 5002, &Outcome::Confirmed).await;
+    assert!(rows == expected, "out of order");
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[test]
+fn what_is_new_and_what_goes_again_reach_a_lane_in_the_order_of_turns() {
+    let start = Start::default();
+    let lanes = Lanes::new(1, &settings(1, AMPLE).dispatch, &start, false);
+    let message = |row: u64| {
+        Arc::new(Message {
+            id: MessageId::from_parts(RowId::from_stored(row), 0),
+            accepted_at: WallTime::default(),
+            draft: draft("a"),
+        })
+    };
+    let accepted = |row| Accepted {
+        message: message(row),
+        partition: 0,
+        key: None,
+        due: None,
+    };
+    let again = |row, turn| Pending {
+        message: message(row),
+        turn: Turn::from_stored(turn),
+        replays: 1,
+        duplicate_possible: false,
+        attempts: 0,
+    };
+    let mut new = vec![accepted(10), accepted(12), accepted(14)];
+    let mut going = vec![(again(3, 11), 0), (again(2, 13), 0), (again(1, 15), 0)];
+    lanes.enqueue(&mut new, &mut going);
+    let room = Room {
+        messages: 10,
+        bytes: 10_000,
+        empty: true,
+    };
+    let mut into = Vec::new();
+    let mut dispatch = lanes.all()[0].dispatch.lock();
+    dispatch.pull(clock::monotonic(), room, &mut into);
+    let rows: Vec<_> = into.iter().map(|one| one.message.id.row().get()).collect();
+    assert_eq!(rows, [10, 3, 12, 2, 14, 1]);
 }

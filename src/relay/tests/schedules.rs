@@ -1,13 +1,14 @@
 //! What is scheduled goes when it is due, in the order of due times, and not before.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use super::bench::{AMPLE, Bench, draft, soon};
+use super::bench::{AMPLE, Bench, draft, is_pending, soon};
 use crate::broker::Outcome;
 use crate::clock;
 use crate::domain::{Deliver, Draft, RowId, Terms, WallTime};
 use crate::relay::{AcceptError, Budget, Cancellation};
-use crate::store::{Lookup, ReadStore, Record};
+use crate::store::{Lookup, ReadStore, Record, StoreError};
 
 fn at(deliver: Deliver) -> Draft {
     let terms = Terms {
@@ -173,8 +174,8 @@ async fn with_a_store_that_forgets_a_stop_does_not_wait_for_what_is_due_later() 
     bench.relay.close();
     assert_eq!(bench.pull(), [row]);
     let relay = bench.relay.clone();
-    let mut drained = std::pin::pin!(relay.drained());
-    assert!(super::bench::is_pending(&mut drained).await);
+    let mut drained = pin!(relay.drained());
+    assert!(is_pending(&mut drained).await);
     bench.report(row, Outcome::Confirmed);
     soon(drained).await;
     assert_eq!(bench.relay.health().pending_messages, 1);
@@ -204,14 +205,25 @@ async fn after_a_restart_what_was_due_meanwhile_goes_at_once_and_the_rest_in_its
 #[tokio::test]
 async fn a_store_without_room_for_what_is_new_loses_nothing_that_is_due() {
     let mut bench = Bench::new(AMPLE, true);
+    let from = clock::wall();
     let due = accept(&bench, in_ms(100)).await;
-    // For the message that is due, twice.
-    bench.until(|bench| bench.notes().len() == 1).await;
-    bench.fail([
-        Some(crate::store::StoreError::Full),
-        Some(crate::store::StoreError::Full),
-    ]);
-    assert_eq!(come(&mut bench, 1).await[0].0, due);
-    assert_eq!(bench.relay.health().pending_messages, 1);
+    bench.commit_begins().await;
+    bench.hold();
+    let relay = bench.relay.clone();
+    let mut first = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut first).await);
+    bench.commit_begins().await;
+    let mut second = pin!(relay.accept(draft("a")));
+    assert!(is_pending(&mut second).await);
+    bench.until(|_| clock::wall() >= from.plus_ms(150)).await;
+    // The second one and the message that is due go into the next batch, for which there is no room;
+    // then there is none even for what is due.
+    bench.fail([None, Some(StoreError::Full), Some(StoreError::Full)]);
+    bench.let_go();
+    let first = soon(first).await.expect("accepted").id.row();
+    assert_eq!(soon(second).await, Err(AcceptError::Full));
+    let came = come(&mut bench, 2).await;
+    assert_eq!([came[0].0, came[1].0], [first, due]);
+    assert_eq!(bench.relay.health().pending_messages, 2);
     assert_eq!(bench.end(), Ok(()));
 }

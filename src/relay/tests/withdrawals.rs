@@ -165,13 +165,16 @@ async fn a_message_between_two_tries_is_given_up_in_time() {
     let mut bench = Bench::new(AMPLE, true);
     let row = accept(&bench, limited(250)).await;
     let mut pulls = 0;
-    while record(&bench, row).outcome.is_none() {
-        for row in bench.pull() {
-            pulls += 1;
-            bench.report(row, Outcome::Nacked);
+    soon(async {
+        while record(&bench, row).outcome.is_none() {
+            for row in bench.pull() {
+                pulls += 1;
+                bench.report(row, Outcome::Nacked);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    })
+    .await;
     let ended = outcome(&bench, row).await;
     assert_eq!(
         (code(&ended), ended.attempts),
@@ -300,12 +303,9 @@ async fn groups_are_told_of_with_each_change() {
     let returned = Outcome::Returned(Box::new(reason()));
     bench.report(first, returned);
     outcome(&bench, first).await;
-    let mut told = Vec::new();
-    while told.is_empty() {
-        told = bench.take_groups();
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(told, ["g".into()]);
+    // The store knows it, and soon the audience.
+    bench.until(Bench::has_groups).await;
+    assert_eq!(bench.take_groups(), ["g".into()]);
     let id = record(&bench, first).id;
     soon(bench.relay.replay(id)).await.expect("replayed");
     assert_eq!(bench.take_groups(), ["g".into()]);
