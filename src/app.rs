@@ -3,6 +3,7 @@
 
 mod storage;
 mod topology;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let told = Arc::new(Everybody {
         waiters: Arc::new(Waiters::default()),
         events: Arc::new(Events::new(config.http.event_streams_max)),
+        doorbell: Arc::default(),
     });
     let Storage {
         relay,
@@ -99,6 +101,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     start_readers(&relay, &mut parts)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
+    start_webhooks(&config, &relay, &readers, &told, &mut parts);
     let rates = start_sampler(&config, &readers.messages, &mut parts);
     let tail =
         Arc::clone(&told.events).tail(Arc::clone(&readers.messages), parts.stop_http.watch());
@@ -206,10 +209,14 @@ fn gateway(
             allow: config.webhooks.allow.clone(),
         },
     };
+    let changes = webhooks::Told {
+        relay: relay.clone(),
+        doorbell: Arc::clone(&told.doorbell),
+    };
     Gateway::new(Parts {
         backend: Arc::new(relay.clone()),
         store: readers.messages,
-        webhooks: http::Webhooks::new(readers.outbox, Arc::new(relay.clone())),
+        webhooks: http::Webhooks::new(readers.outbox, Arc::new(changes)),
         waiters: Arc::clone(&told.waiters),
         events: Arc::clone(&told.events),
         rates,
@@ -258,6 +265,17 @@ fn start_readers(relay: &Relay, parts: &mut Running) -> Result<(), AppError> {
         .spawn_thread("backlog reader", move || backlog.run())
         .and_then(|()| (parts.lanes).spawn_thread("bulk replayer", move || replays.run()))
         .map_err(AppError::System)
+}
+
+fn start_webhooks(
+    config: &Config,
+    relay: &Relay,
+    readers: &Readers,
+    told: &Everybody,
+    parts: &mut Running,
+) {
+    let (tasks, stop) = (&mut parts.lanes, &parts.stop_lanes);
+    webhooks::start(config, relay, &readers.outbox, &told.doorbell, tasks, stop);
 }
 
 fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::webhooks::Doorbell;
 use super::{Events, Waiters};
 use crate::domain::{Caller, MessageId};
 use crate::store::{Audience, Settlement};
@@ -12,6 +13,8 @@ pub struct Everybody {
     pub waiters: Arc<Waiters>,
     /// They are not: a stream does not make commits more frequent.
     pub events: Arc<Events>,
+    /// Deliveries are kept with the outcomes.
+    pub doorbell: Arc<Doorbell>,
 }
 
 impl Audience for Everybody {
@@ -19,6 +22,7 @@ impl Audience for Everybody {
         self.waiters.settled(settled);
         if !settled.is_empty() {
             self.events.settled();
+            self.doorbell.ring();
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::directory::Addressed;
 use super::send::{Post, Sender};
 use crate::clock;
-use crate::domain::webhook::{ErrorClass, TryEnd, signatures};
+use crate::domain::webhook::{ErrorClass, TryEnd, event_id, signatures};
 use crate::domain::{Status, WallTime};
 use crate::store::{Delivery, Record};
 
@@ -38,7 +38,8 @@ impl Teller {
         let Ok(target) = self.sender.target(&to.url) else {
             return TryEnd::NoAnswer(ErrorClass::AddressRefused);
         };
-        let id = event_id(&delivery.record);
+        let revision = (delivery.record.outcome.as_ref()).map_or(0, |outcome| outcome.revision);
+        let id = event_id(delivery.record.id, revision);
         let body = self.body(&delivery.record);
         let timestamp_seconds = clock::wall().unix_ms() / 1000;
         let post = Post {
@@ -62,13 +63,6 @@ impl Teller {
         body.push(b'}');
         body.into()
     }
-}
-
-/// `webhook-id`: one for each outcome of a message, whoever is told of it. It has no dot, which
-/// separates the parts of what is signed.
-fn event_id(record: &Record) -> String {
-    let revision = (record.outcome.as_ref()).map_or(0, |outcome| outcome.revision);
-    format!("{}-{revision}", record.id)
 }
 
 /// A delivery is made of an outcome, so there is one.
