@@ -231,3 +231,20 @@ async fn what_is_under_way_when_the_gateway_stops_may_end_and_is_kept() {
     engine.stop().await;
     assert_eq!(board.rows(1)[0].status, DeliveryStatus::Delivered);
 }
+
+#[tokio::test]
+async fn a_change_of_a_webhook_is_honoured_a_moment_later() {
+    let before = Receiver::start(|_| Reply::status(200)).await;
+    let after = Receiver::start(|_| Reply::status(200)).await;
+    let board = Arc::new(Board::default());
+    board.webhook(1, &before.url());
+    let _engine = board.engine(Schedule::default(), LaneLimits::default());
+    board.settle(1, [1]);
+    board.ended(1, DeliveryStatus::Delivered, 1).await;
+    board.change(1, |webhook| webhook.url = after.url().into());
+    // What was read of webhooks is good for a quarter of a second.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    board.settle(1, [2]);
+    board.ended(1, DeliveryStatus::Delivered, 2).await;
+    assert_eq!((before.count(), after.count()), (1, 1));
+}
