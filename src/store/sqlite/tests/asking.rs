@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::operate;
 use super::super::schedule::{BY_TIME, OVERDUE_AFTER, OVERDUE_AT};
 use super::super::sources::{Order, Source};
-use super::{Bench, options};
+use super::{Bench, alter, options};
 use crate::domain::{Caller, RowId, Status};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{Accepted, Batch, Oldest, ReadStore, StoreError, Tally, WriteStore};
@@ -18,11 +18,6 @@ fn of(caller: &Caller, row: u64) -> Accepted {
 
 fn named(name: &str) -> Caller {
     Caller::named(name).expect("a name")
-}
-
-fn alter(bench: &Bench, sql: &str) {
-    let other = rusqlite::Connection::open(bench.path()).expect("open");
-    other.execute_batch(sql).expect("alter");
 }
 
 #[test]

