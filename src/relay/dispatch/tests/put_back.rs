@@ -74,6 +74,38 @@ fn one_that_recovers_goes_on_beside_one_that_does_not() {
     );
 }
 
+#[test]
+fn what_was_withdrawn_before_it_was_looked_at_is_not_read_back_with_later_ones_of_its_key() {
+    let mut lane = Lane::new();
+    lane.dead = vec!["sick"];
+    lane.accept("sick", None, 200);
+    for _ in 0..100 {
+        lane.round();
+    }
+    // The lane has put back all that it cannot hold, and is not behind the store: a new one comes into
+    // memory, is withdrawn, and the next one of its key is put back.
+    lane.accept("sick", None, 1);
+    let last = lane.stored.len() - 1;
+    assert_eq!(lane.dispatch.fresh.len(), 1);
+    lane.withdraw_at(last, Why::Cancelled);
+    lane.accept("sick", None, 1);
+    lane.pull(MESSAGES_MAX);
+    lane.dead.clear();
+    // Commits come late, so that a reading finds the withdrawn one.
+    for _ in 0..100 {
+        lane.pull(MESSAGES_MAX);
+        lane.answer(8);
+        lane.probe();
+        lane.probed();
+        lane.ask();
+        lane.refill();
+        lane.at.now += Duration::from_millis(50);
+    }
+    while !lane.stored.is_empty() {
+        lane.round();
+    }
+}
+
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use super::model::{STALL_AFTER, World, draft};
 use super::{NONE, plain, pull, world};
 use crate::broker::{LaneEvent, Outcome};
 use crate::domain::ReasonCode;
+use crate::relay::dispatch::Why;
 
 /// The lane's connection is given up, and everything in flight is lost.
 fn stall(world: &mut World) {
@@ -166,4 +167,21 @@ fn what_the_broker_blocks_is_not_silent() {
     assert!(!world.look());
     world.now += STALL_AFTER / 2;
     assert!(world.look());
+}
+
+#[test]
+fn nobody_is_tried_for_a_silent_destination_once_the_only_one_that_waits_is_withdrawn() {
+    let mut world = world();
+    plain(&mut world, "", "a", 1);
+    assert_eq!(pull(&mut world), [0]);
+    stall(&mut world);
+    assert_eq!(pull(&mut world), NONE);
+    // It keeps its order by the same name, and waits for the first.
+    world.enqueue(draft("", "b", Some("a"), 1));
+    assert_eq!(pull(&mut world), NONE);
+    assert!(world.dispatch.next_probe_at().is_some());
+    world.withdraw(0, Why::Cancelled);
+    assert_eq!(world.dispatch.next_probe_at(), None);
+    assert_eq!(pull(&mut world), [1]);
+    world.run_out();
 }

@@ -108,10 +108,13 @@ impl Lane {
 
     /// Ends a message that waits, unless it is in flight or has ended.
     pub(super) fn withdraw(&mut self, which: prop::sample::Index, why: Why) {
-        if self.stored.is_empty() {
-            return;
+        if !self.stored.is_empty() {
+            self.withdraw_at(which.index(self.stored.len()), why);
         }
-        let at = which.index(self.stored.len());
+    }
+
+    /// As [`Self::withdraw`], by the place among all that the store holds as pending.
+    pub(super) fn withdraw_at(&mut self, at: usize, why: Why) {
         let (one, _) = self.stored.values().nth(at).expect("within");
         let (one, row) = (one.clone(), one.message.id.row());
         let mut out = self.in_flight.iter().chain(&self.probes);
