@@ -74,7 +74,7 @@ def mend_terms(message):
             message[name] = int(message[name])
 
 
-URL = re.compile(r"https?://[^\s\\@#/?]+([/?][^\s\\#]*)?", re.IGNORECASE)
+URL = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f\\@#/?]+([/?][^\s\x00-\x1f\x7f-\x9f\\#]*)?", re.IGNORECASE)
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 

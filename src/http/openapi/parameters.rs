@@ -158,7 +158,7 @@ pub(in crate::http) struct RawQuery {
     /// Where a webhook goes once the status is final; only for callers with a webhook secret.
     #[param(
         max_length = 2048,
-        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\@#/?]+([/?][^\s\\#]*)?$"
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f\\@#/?]+([/?][^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
     )]
     callback_url: Option<String>,
     /// The caller's own label, to ask about many messages at once.

@@ -63,7 +63,7 @@ pub(in crate::http) struct MessageRequest {
     /// Only for callers with a webhook secret, and refused otherwise.
     #[schema(
         max_length = 2048,
-        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\@#/?]+([/?][^\s\\#]*)?$"
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f\\@#/?]+([/?][^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
     )]
     callback_url: Option<String>,
     /// 1 to 255 bytes. The caller's own label, to ask about many messages at once.

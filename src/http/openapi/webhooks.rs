@@ -31,7 +31,7 @@ pub(in crate::http) struct WebhookRequest {
     #[schema(
         format = "uri",
         max_length = 2048,
-        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f\\@#/?]+([/?][^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
     )]
     url: String,
     /// Which outcomes; all, when it is absent or null.
@@ -57,7 +57,7 @@ pub(in crate::http) struct WebhookPatchRequest {
         required = false,
         format = "uri",
         max_length = 2048,
-        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f@\\/?#:]+(/[^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
+        pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f-\x9f\\@#/?]+([/?][^\s\x00-\x1f\x7f-\x9f\\#]*)?$"
     )]
     url: Option<String>,
     /// Which outcomes; null for all.
