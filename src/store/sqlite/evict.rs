@@ -36,8 +36,6 @@ const SMALL_SHARE: u64 = 64;
 
 /// What is known of what is due, between two looks at the clock.
 pub(super) struct Due {
-    /// Deliveries of deleted webhooks are to go.
-    pub(super) leaving: bool,
     pub(super) now: WallTime,
     /// The pages in use have nearly used up the budget.
     pub(super) squeezed: bool,
@@ -54,7 +52,6 @@ pub(super) struct Due {
 impl Due {
     pub(super) fn new(now: WallTime) -> Self {
         Self {
-            leaving: true,
             now,
             squeezed: false,
             refused: false,

@@ -77,10 +77,10 @@ impl SqliteStore {
             self.due.keys_aged_before = None;
         }
         if looks {
-            self.due.leaving = self.has_leaving()?;
+            self.leaving = self.has_leaving()?;
         }
-        if self.due.leaving {
-            self.due.leaving = self.forget_leaving()?;
+        if self.leaving {
+            self.leaving = self.forget_leaving()?;
             return Ok(true);
         }
         let limits = Limits::new(&self.options, &self.due);

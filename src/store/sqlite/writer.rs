@@ -37,6 +37,8 @@ pub struct SqliteStore {
     callers: Callers,
     groups: Groups,
     outbox: Outbox,
+    /// Deliveries of deleted webhooks are to go.
+    pub(super) leaving: bool,
     /// Commits since upkeep last looked.
     pub(super) commits: u32,
     /// Why it cannot be used any more.
@@ -82,6 +84,7 @@ impl SqliteStore {
             callers: Callers::default(),
             groups: Groups::default(),
             outbox: Outbox::default(),
+            leaving: true,
             commits: 0,
             failed: None,
             _lock: parts.lock,

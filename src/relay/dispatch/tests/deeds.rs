@@ -202,7 +202,7 @@ fn happen(world: &mut World, deed: Deed) {
         } => {
             world.report(losses(world, suspects, returned, written));
             if connection {
-                world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+                world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
             }
         }
         Deed::TryAlone => drop(world.try_alone()),
@@ -215,15 +215,15 @@ fn happen(world: &mut World, deed: Deed) {
             world.now += Duration::from_millis(ms);
             if world.look() {
                 world.report(losses(world, 0, 0, written));
-                world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+                world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
             }
         }
         Deed::Renew(ms, written) => {
             world.now += Duration::from_millis(ms);
             if world.renews() {
                 world.report(losses(world, 0, 0, written));
-                world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
-                world.tell(vec![LaneEvent::Up]);
+                world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+                world.tell(&[LaneEvent::Up]);
             }
         }
         Deed::Probe => drop(world.probe()),
@@ -244,7 +244,7 @@ fn happen(world: &mut World, deed: Deed) {
         Deed::Pass(ms) => world.now += Duration::from_millis(ms),
         Deed::Up => world.tell(vec![LaneEvent::Up]),
         Deed::Block(true) => {
-            world.tell(vec![LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
+            world.tell(&[LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
         }
         Deed::Block(false) => world.tell(vec![LaneEvent::Unblocked]),
         Deed::Withdraw(which, why) => {
@@ -258,7 +258,7 @@ fn happen(world: &mut World, deed: Deed) {
             let row = crate::domain::RowId::from_stored(at as u64 + 1);
             let here = world.all.get(at).map(|seen| seen.whereabouts);
             if matches!(here, None | Some(Whereabouts::Idle | Whereabouts::Settled)) {
-                world.tell(vec![LaneEvent::Ended(row, outcome(verdict))]);
+                world.tell(&[LaneEvent::Ended(row, outcome(verdict))]);
             }
         }
     }
@@ -272,7 +272,7 @@ proptest! {
         script in prop::collection::vec(deed(), 0..120),
     ) {
         let mut world = World::new();
-        world.tell(vec![LaneEvent::Up]);
+        world.tell(&[LaneEvent::Up]);
         for deed in script {
             happen(&mut world, deed);
             world.check();

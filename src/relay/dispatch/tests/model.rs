@@ -276,12 +276,12 @@ impl World {
             events.push(LaneEvent::Ended(self.row(index), outcome.clone()));
             self.end(index, &outcome);
         }
-        self.tell(events);
+        self.tell(&events);
     }
 
     /// Events reach the dispatch; what it settles must be what the model expects.
-    pub(super) fn tell(&mut self, events: Vec<LaneEvent>) {
-        for event in &events {
+    pub(super) fn tell(&mut self, events: &[LaneEvent]) {
+        for event in events {
             match event {
                 LaneEvent::Ended(..) => {}
                 LaneEvent::Up => self.down = false,
@@ -293,9 +293,9 @@ impl World {
                 }
             }
         }
-        let told = events.clone();
+        let told = events.to_vec();
         self.settles(|dispatch, ends| dispatch.report(told, ends));
-        self.after(&events);
+        self.after(events);
         self.forget_the_empty();
     }
 

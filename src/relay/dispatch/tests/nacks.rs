@@ -161,7 +161,7 @@ fn events_of_messages_that_are_not_in_flight_change_nothing() {
             Outcome::Unknown,
             suspect(),
         ] {
-            world.tell(vec![LaneEvent::Ended(row, outcome)]);
+            world.tell(&[LaneEvent::Ended(row, outcome)]);
             world.check();
         }
     }

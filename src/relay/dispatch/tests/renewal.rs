@@ -17,7 +17,7 @@ fn reconnect(world: &mut World) {
     let lost = world.lane.clone();
     world.report(lost.into_iter().map(|index| (index, Outcome::Unknown)));
     let down = super::model::reason(ReasonCode::BrokerUnavailable);
-    world.tell(vec![LaneEvent::Down(down), LaneEvent::Up]);
+    world.tell(&[LaneEvent::Down(down), LaneEvent::Up]);
     world.check();
 }
 
@@ -37,7 +37,7 @@ fn a_connection_that_only_refuses_a_destination_is_replaced_once_nothing_is_in_f
     assert_eq!(world.dispatch.renewal_check(), Some(due));
     plain(&mut world, "", "b", 2);
     assert_eq!(pull(&mut world), [1, 2]);
-    world.now = due - Duration::from_millis(1);
+    world.now = due.checked_sub(Duration::from_millis(1)).expect("a time");
     assert!(!world.renews());
     world.now = due;
     assert!(!world.renews());

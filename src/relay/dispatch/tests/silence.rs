@@ -15,7 +15,7 @@ fn stall(world: &mut World) {
     let lost = world.lane.clone();
     world.report(lost.into_iter().map(|index| (index, Outcome::Unknown)));
     let down = super::model::reason(ReasonCode::BrokerUnavailable);
-    world.tell(vec![LaneEvent::Down(down), LaneEvent::Up]);
+    world.tell(&[LaneEvent::Down(down), LaneEvent::Up]);
     world.check();
 }
 
@@ -158,10 +158,10 @@ fn what_the_broker_blocks_is_not_silent() {
     plain(&mut world, "", "a", 1);
     pull(&mut world);
     let blocked = super::model::reason(ReasonCode::BrokerBlocked);
-    world.tell(vec![LaneEvent::Blocked(blocked)]);
+    world.tell(&[LaneEvent::Blocked(blocked)]);
     world.now += STALL_AFTER * 3;
     assert!(!world.look());
-    world.tell(vec![LaneEvent::Unblocked]);
+    world.tell(&[LaneEvent::Unblocked]);
     assert!(!world.look());
     world.now += STALL_AFTER / 2;
     assert!(!world.look());

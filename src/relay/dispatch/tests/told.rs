@@ -31,15 +31,15 @@ fn a_message_waits_because_the_broker_is_away_or_blocked() {
     let mut world = World::new();
     plain(&mut world, "", "a", 1);
     assert_eq!(code(&world, 0), Some(ReasonCode::BrokerUnavailable));
-    world.tell(vec![LaneEvent::Up]);
+    world.tell(&[LaneEvent::Up]);
     assert_eq!(code(&world, 0), None);
-    world.tell(vec![LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
+    world.tell(&[LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
     assert_eq!(code(&world, 0), Some(ReasonCode::BrokerBlocked));
     assert!(world.dispatch.is_up() && world.dispatch.is_blocked());
-    world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+    world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
     assert_eq!(code(&world, 0), Some(ReasonCode::BrokerUnavailable));
     // A new connection is not blocked until the broker says so again.
-    world.tell(vec![LaneEvent::Up]);
+    world.tell(&[LaneEvent::Up]);
     assert_eq!(code(&world, 0), None);
     world.run_out();
 }
@@ -52,9 +52,9 @@ fn a_lost_message_says_so_once_the_broker_is_back() {
     world.report([(0, Outcome::Unknown)]);
     assert_eq!(code(&world, 0), Some(ReasonCode::ConnectionLost));
     assert!(progress(&world, 0).duplicate_possible);
-    world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+    world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
     assert_eq!(code(&world, 0), Some(ReasonCode::BrokerUnavailable));
-    world.tell(vec![LaneEvent::Up]);
+    world.tell(&[LaneEvent::Up]);
     pull(&mut world);
     assert_eq!(
         (code(&world, 0), progress(&world, 0).attempts),
@@ -101,10 +101,10 @@ fn a_nacked_message_tells_when_it_goes_out_again() {
     );
     assert_eq!((told.attempts, told.duplicate_possible), (1, true));
     // A nack is the message's own, whatever the lane's trouble is.
-    world.tell(vec![LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
+    world.tell(&[LaneEvent::Down(reason(ReasonCode::BrokerUnavailable))]);
     assert_eq!(code(&world, 0), Some(ReasonCode::Nacked));
     assert_eq!(code(&world, 1), Some(ReasonCode::BrokerUnavailable));
-    world.tell(vec![LaneEvent::Up]);
+    world.tell(&[LaneEvent::Up]);
     world.now += PAUSES[0];
     assert_eq!(pull(&mut world), [0]);
     let told = progress(&world, 0);

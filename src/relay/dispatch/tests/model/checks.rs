@@ -49,7 +49,7 @@ impl World {
 
     /// With a broker that behaves, everything must end.
     pub(in super::super) fn run_out(&mut self) {
-        self.tell(vec![LaneEvent::Up, LaneEvent::Unblocked]);
+        self.tell(&[LaneEvent::Up, LaneEvent::Unblocked]);
         for _ in 0..10 * self.all.len() + 10 {
             let confirmed = self.lane.clone();
             self.report(
