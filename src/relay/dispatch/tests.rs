@@ -31,7 +31,7 @@ fn cases(usual: u32) -> u32 {
 /// A dispatch whose lane publishes.
 fn world() -> World {
     let mut world = World::new();
-    world.tell(vec![LaneEvent::Up]);
+    world.tell(&[LaneEvent::Up]);
     world
 }
 

@@ -242,11 +242,11 @@ fn happen(world: &mut World, deed: Deed) {
             }
         }
         Deed::Pass(ms) => world.now += Duration::from_millis(ms),
-        Deed::Up => world.tell(vec![LaneEvent::Up]),
+        Deed::Up => world.tell(&[LaneEvent::Up]),
         Deed::Block(true) => {
             world.tell(&[LaneEvent::Blocked(reason(ReasonCode::BrokerBlocked))]);
         }
-        Deed::Block(false) => world.tell(vec![LaneEvent::Unblocked]),
+        Deed::Block(false) => world.tell(&[LaneEvent::Unblocked]),
         Deed::Withdraw(which, why) => {
             if !world.all.is_empty() {
                 world.withdraw(which.index(world.all.len()), why);
