@@ -41,8 +41,6 @@ pub(super) enum Note {
 struct Control {
     held: Mutex<bool>,
     let_go: Condvar,
-    /// A commit has begun, and does not return.
-    waiting: Mutex<bool>,
     failures: Mutex<VecDeque<Option<StoreError>>>,
     notes: Mutex<Vec<Note>>,
     /// The groups of which it was told that they have changed.
@@ -64,10 +62,8 @@ impl WriteStore for Held {
         self.entered.add_permits(1);
         let mut held = self.control.held.lock();
         while *held {
-            *self.control.waiting.lock() = true;
             self.control.let_go.wait(&mut held);
         }
-        *self.control.waiting.lock() = false;
         drop(held);
         let failure = self.control.failures.lock().pop_front().flatten();
         let result = match failure {
@@ -216,7 +212,7 @@ impl Bench {
     /// One lane, which is up; `survives` is what the store says of a restart.
     pub(super) fn new(budget: Budget, survives: bool) -> Self {
         let kept = MemoryStore::new(HistoryBudget {
-            keys_kept: std::time::Duration::from_hours(24),
+            keys_kept: Duration::from_hours(24),
             messages_max: 1000,
             bytes_max: 1 << 20,
         });
@@ -301,6 +297,11 @@ impl Bench {
         self.control.let_go.notify_all();
     }
 
+    /// How many commits have begun that were not waited for.
+    pub(super) fn commits_begun(&self) -> usize {
+        self.entered.available_permits()
+    }
+
     /// How the next commits end.
     pub(super) fn fail(&self, failures: impl IntoIterator<Item = Option<StoreError>>) {
         self.control.failures.lock().extend(failures);
@@ -310,11 +311,6 @@ impl Bench {
     pub(super) async fn commit_begins(&self) {
         let entered = tokio::time::timeout(PATIENCE, self.entered.acquire()).await;
         entered.expect("in time").expect("open").forget();
-    }
-
-    /// Whether some commit is held at this moment.
-    pub(super) fn commit_began(&self) -> bool {
-        *self.control.waiting.lock()
     }
 
     pub(super) fn notes(&self) -> Vec<Note> {

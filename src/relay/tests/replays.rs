@@ -90,13 +90,12 @@ async fn a_replayed_message_goes_behind_newer_ones_and_its_next_end_is_told() {
 async fn of_replays_that_race_one_wins() {
     let mut bench = Bench::new(AMPLE, true);
     let id = have_returned(&mut bench, 1).await[0];
+    let commits = bench.commits_begun();
     bench.hold();
     let relay = bench.relay.clone();
     let mut other = pin!(relay.accept(draft("b")));
     assert!(is_pending(&mut other).await);
-    while !bench.commit_began() {
-        tokio::task::yield_now().await;
-    }
+    bench.until(|bench| bench.commits_begun() > commits).await;
     // All of them are decided between the same two commits.
     let mut all: Vec<_> = (0..8).map(|_| Box::pin(relay.replay(id))).collect();
     for one in &mut all {
