@@ -108,7 +108,7 @@ fn step(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
             examined_max,
         } => questions::oldest(subject, model, *caller, *examined_max),
         Operation::Outcomes { after, entries_max } => {
-            outcomes::follow(subject, model, after, *entries_max);
+            outcomes::follow(subject, model, *after, *entries_max);
         }
         Operation::Reopen(ending, partitions) => {
             if subject.writer().survives_restart() {

@@ -58,7 +58,7 @@ async fn what_does_not_settle_in_its_time_while_the_broker_is_away_expires() {
         assert_eq!(replay(&gateway, id).await.status, 202);
         let again = gateway.wait_final(id).await;
         assert_confirmed(&again);
-        assert_eq!(arrived(&place).await, [id.clone()]);
+        assert_eq!(arrived(&place).await, std::slice::from_ref(id));
     }
 }
 

@@ -29,24 +29,24 @@ const RETRY_MS: u32 = 2000;
 
 /// See the module.
 pub(super) enum EventsBody {
-    Ready(Stream),
+    Ready(Box<Stream>),
     Waiting(Waiting),
     Ended,
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Option<Stream>> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Option<Box<Stream>>> + Send>>;
 
 impl EventsBody {
     pub(super) fn new(listener: Listener, stop: watch::Receiver<bool>) -> Self {
         let position = listener.position();
-        Self::Ready(Stream {
+        Self::Ready(Box::new(Stream {
             opening: Some(format!("retry: {RETRY_MS}\nid: {position}\n\n").into()),
             told: position,
             listener,
             heartbeat: Box::pin(sleep(HEARTBEAT)),
             heartbeat_due: false,
             stop,
-        })
+        }))
     }
 }
 
@@ -118,7 +118,7 @@ impl Stream {
         if *self.stop.borrow() {
             return None;
         }
-        Some(match self.listener.next()? {
+        Some(match self.listener.take()? {
             Next::Event(event) => {
                 self.told = event.position;
                 event.told(tell)
@@ -131,7 +131,7 @@ impl Stream {
     }
 
     /// Returns when there may be something to send, and nothing when the stream ends.
-    async fn more(mut self) -> Option<Self> {
+    async fn more(mut self: Box<Self>) -> Option<Box<Self>> {
         tokio::select! {
             biased;
             () = stopped(self.stop.clone()) => return None,

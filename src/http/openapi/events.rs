@@ -20,13 +20,15 @@ pub(in crate::http) struct EventsQuery {
     status: Option<String>,
     /// With the reason of this code only.
     #[param(
-        pattern = "^(no_route|nacked|exchange_not_found|access_refused|precondition_failed|message_too_large|connection_lost|broker_unavailable|broker_blocked|broker_error)$"
+        pattern = "^(no_route|nacked|exchange_not_found|access_refused|precondition_failed|message_too_large|connection_lost|broker_unavailable|broker_blocked|broker_error|expired|cancelled)$"
     )]
     reason: Option<String>,
     /// To this exchange only; empty or `amq.default` is the default exchange.
     exchange: Option<String>,
     /// With this routing key only.
     routing_key: Option<String>,
+    /// With this label only.
+    group: Option<String>,
     /// Only the message that was accepted with this key, while the key lives.
     #[param(
         min_length = 1,
@@ -82,5 +84,24 @@ impl IntoResponses for EventsResponses {
         }
         responses.insert("200".to_owned(), RefOr::T(response.build()));
         responses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::filter::PARAMETERS;
+
+    #[test]
+    fn a_stream_can_be_asked_for_what_a_list_can_be_asked_for_but_for_its_pages() {
+        let described: BTreeSet<_> = EventsQuery::into_params(|| None)
+            .into_iter()
+            .map(|parameter| parameter.name)
+            .collect();
+        let of_pages = |name: &&str| ["limit", "cursor"].contains(name);
+        let read = PARAMETERS.into_iter().filter(|name| !of_pages(name));
+        assert_eq!(described, read.map(str::to_owned).collect());
     }
 }

@@ -337,3 +337,48 @@ async fn a_quiet_stream_beats_and_tells_what_was_passed_over() {
     assert_eq!(reading.event().await.1, 3);
     assert_eq!(reading.block().await.expect("a beat"), ": keep-alive");
 }
+
+#[tokio::test]
+async fn a_message_that_is_settled_again_is_told_again_and_then_only_its_latest_outcome() {
+    let all = Streaming::over(Rig::new());
+    let mut live = all.open("", &[]).await;
+    live.block().await;
+    let id = all.settle("", "key", Status::Returned).await;
+    all.settle("", "key", Status::Confirmed).await;
+    assert_eq!(live.event().await.1, 1);
+    assert_eq!(live.event().await.1, 2);
+    let replay = all.rig.act(&format!("/v1/messages/{id}/replay")).await;
+    assert_eq!(replay.status, StatusCode::ACCEPTED);
+    // Pending again, it is no outcome.
+    let mut meanwhile = all.open("", &[("last-event-id", "0")]).await;
+    meanwhile.block().await;
+    assert_eq!(meanwhile.event().await.1, 2);
+    all.rig.model.settle(id, Status::Confirmed);
+    for reading in [&mut live, &mut meanwhile] {
+        let (event, position, message) = reading.event().await;
+        assert_eq!((&*event, position), ("message.confirmed", 3));
+        assert_eq!(
+            (&message["id"], &message["revision"]),
+            (&id.to_string().into(), &4.into())
+        );
+    }
+    let mut later = all.open("", &[("last-event-id", "0")]).await;
+    later.block().await;
+    assert_eq!(later.event().await.1, 2);
+    assert_eq!(later.event().await.1, 3);
+}
+
+#[tokio::test]
+async fn a_stream_may_be_about_a_group() {
+    let all = Streaming::over(Rig::new());
+    let mut reading = all.open("?group=mine", &[]).await;
+    reading.block().await;
+    for group in ["other", "mine"] {
+        let body = format!(r#"{{"payload":1,"group":"{group}"}}"#);
+        assert_eq!(all.rig.publish(body).await.status, StatusCode::ACCEPTED);
+        let id = all.rig.model.accepted.lock().last().expect("a message").id;
+        all.rig.model.settle(id, Status::Confirmed);
+    }
+    let (_, position, message) = reading.event().await;
+    assert_eq!((position, &message["group"]), (2, &"mine".into()));
+}

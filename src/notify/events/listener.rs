@@ -112,7 +112,7 @@ impl Listener {
     }
 
     /// What comes next, if it is there already. When it is not, [`Self::more`] waits for it.
-    pub fn next(&mut self) -> Option<Next> {
+    pub fn take(&mut self) -> Option<Next> {
         if let Some((from, to)) = self.gap.take() {
             return Some(Next::Gap { from, to });
         }
@@ -154,7 +154,7 @@ impl Listener {
         Next::Gap { from, to }
     }
 
-    /// Returns when [`Self::next`] may have something. Dropping the future loses nothing.
+    /// Returns when [`Self::take`] may have something. Dropping the future loses nothing.
     ///
     /// # Errors
     /// The store does not answer.

@@ -111,7 +111,7 @@ fn of(caller: u8) -> Filter {
 async fn next(listener: &mut Listener) -> Next {
     let next = async {
         loop {
-            if let Some(next) = listener.next() {
+            if let Some(next) = listener.take() {
                 return next;
             }
             listener.more().await.expect("a store that answers");
@@ -143,7 +143,7 @@ async fn who_listens_is_told_from_that_moment_on() {
     assert_eq!(event.record.id.row(), RowId::from_stored(2));
     let status = event.record.outcome.as_ref().map(|outcome| outcome.status);
     assert_eq!(status, Some(Status::Returned));
-    assert!(listener.next().is_none());
+    assert!(listener.take().is_none());
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn each_caller_is_told_of_its_own_and_passes_over_the_rest() {
     }
     assert_eq!(position(&mut listener).await, 2);
     while listener.position() < 4 {
-        assert!(listener.next().is_none());
+        assert!(listener.take().is_none());
         if listener.position() < 4 {
             listener.more().await.expect("a store that answers");
         }
@@ -243,5 +243,5 @@ async fn who_falls_behind_the_ring_reads_on_by_itself_and_misses_nothing() {
     for number in 1..=500 {
         assert_eq!(position(&mut slow).await, number);
     }
-    assert!(slow.next().is_none());
+    assert!(slow.take().is_none());
 }

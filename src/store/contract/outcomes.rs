@@ -10,7 +10,7 @@ use crate::store::{KeptSince, OutcomesPage, Record};
 
 /// All pages come to what the model has behind the position: each message once, with its last outcome. What
 /// is missing was forgotten, and the store says up to where that can be.
-pub(super) fn follow(subject: &dyn Subject, model: &Model, after: &Index, entries_max: usize) {
+pub(super) fn follow(subject: &dyn Subject, model: &Model, after: Index, entries_max: usize) {
     // Also from positions that were never reached.
     let positions = usize::try_from(model.positions).expect("few");
     let start = after.index(positions + 3) as u64;

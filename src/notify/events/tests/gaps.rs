@@ -30,7 +30,7 @@ async fn a_position_that_is_too_old_is_told_and_what_is_kept_comes_next() {
     for number in 16..=20 {
         assert_eq!(position(&mut listener).await, number);
     }
-    assert!(listener.next().is_none());
+    assert!(listener.take().is_none());
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_position_that_was_never_reached_is_of_another_store() {
     assert_eq!(gap(&mut listener).await, (21, 15));
     assert_eq!(position(&mut listener).await, 16);
     let mut listener = bench.listen(Filter::default(), Some(20)).await;
-    assert!(listener.next().is_none());
+    assert!(listener.take().is_none());
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl Follower {
         };
         for _ in 0..most {
             while listener.position() < end {
-                if let Some(next) = listener.next() {
+                if let Some(next) = listener.take() {
                     let Next::Event(event) = next else {
                         panic!("{next:?}, and nothing was forgotten");
                     };
