@@ -60,7 +60,7 @@ fn count(connection: &Connection, sql: &str) -> Outcome<u64> {
     Ok(rows.cast_unsigned())
 }
 
-const NEVER: [(&str, &str); 7] = [
+const NEVER: [(&str, &str); 9] = [
     (
         "messages that are pending and settled",
         "SELECT count(*) FROM pending JOIN settled
@@ -92,6 +92,18 @@ const NEVER: [(&str, &str); 7] = [
     (
         "messages whose turn is not behind their row",
         "SELECT count(*) FROM pending WHERE row >= key & 0xfffffffffffffff",
+    ),
+    (
+        "messages that are not found by their rows",
+        "SELECT count(*) FROM (SELECT row, key FROM pending WHERE row IS NOT NULL) AS there
+            FULL JOIN later_turns ON message = row WHERE place IS NOT key",
+    ),
+    (
+        "messages that are not found by the time that they are given",
+        "SELECT count(*) FROM
+            (SELECT give_up_at, key FROM pending WHERE give_up_at IS NOT NULL) AS there
+            FULL JOIN time_limits ON at = give_up_at AND turn = key & 0xfffffffffffffff
+            WHERE place IS NOT key",
     ),
 ];
 

@@ -6,28 +6,33 @@
 
 use std::collections::VecDeque;
 
-use rusqlite::{OptionalExtension, Row, Statement};
+use rusqlite::{OptionalExtension, Statement};
 
 use super::error::Outcome;
 use super::state::{PARTITIONS_MAX, key, partition_of, row_number, turn_of};
 use super::writer::Work;
 use crate::domain::{MessageId, RowId, Turn};
 
-/// What [`pending`] runs first.
-pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
+/// What [`pending`] runs first. Whatever few messages have is one question, whose answer is nearly
+/// always no.
+pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL, row FROM pending WHERE key = ?1";
+    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0),
+    replays > 0 OR coalesce(row, give_up_at, label, terms) IS NOT NULL
+    FROM pending WHERE key = ?1";
 
-const FIND_MOVED: &str = "SELECT random, caller, footprint_bytes, replays, label, give_up_at,
-    octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL, key FROM pending WHERE row = ?1";
+const FIND_RARE: &str = "SELECT replays, label, give_up_at, octet_length(terms), row
+    FROM pending WHERE key = ?1";
 
-const FIND_SCHEDULED: &str = "SELECT random, caller, footprint_bytes, 0, label, NULL,
+const FIND_LATER: &str = "SELECT place FROM later_turns WHERE message = ?1";
+
+const FIND_SCHEDULED: &str = "SELECT random, caller, footprint_bytes,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0) + ifnull(octet_length(terms), 0),
-    length(payload) + ifnull(length(properties), 0), terms IS NOT NULL FROM scheduled WHERE row = ?1";
+    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0), TRUE
+    FROM scheduled WHERE row = ?1";
+
+const FIND_RARE_SCHEDULED: &str = "SELECT 0, label, NULL, octet_length(terms), NULL
+    FROM scheduled WHERE row = ?1";
 
 /// The place of a pending message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,18 +51,36 @@ pub(super) struct Found {
     pub(super) place: Place,
     /// The number of its caller.
     pub(super) caller: i64,
-    /// The number of its label.
-    pub(super) label: Option<i64>,
-    pub(super) replays: u32,
-    /// As stored; see `times.rs`. Not known of scheduled ones.
-    pub(super) give_up_at: Option<i64>,
     pub(super) footprint_bytes: u64,
     /// Bytes of what is kept of it when it has ended.
     pub(super) text_bytes: u64,
     /// Bytes of its payload and properties.
     pub(super) body_bytes: u64,
-    /// It has terms, its label apart.
+    /// What few messages have; `None` for one that has nothing of it.
+    pub(super) rare: Option<Rare>,
+}
+
+/// What few messages have.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rare {
+    pub(super) replays: u32,
+    /// The number of its label.
+    pub(super) label: Option<i64>,
+    /// As stored; see `times.rs`. Not known of scheduled ones.
+    pub(super) give_up_at: Option<i64>,
+    /// Whether it has terms beside a label.
     pub(super) has_terms: bool,
+}
+
+impl Found {
+    pub(super) fn replays(&self) -> u32 {
+        self.rare.map_or(0, |rare| rare.replays)
+    }
+
+    /// The number of its label.
+    pub(super) fn label(&self) -> Option<i64> {
+        self.rare?.label
+    }
 }
 
 /// What the writer remembers of messages, and never relies on.
@@ -120,28 +143,26 @@ pub(super) fn pending(
     id: MessageId,
 ) -> Outcome<Option<Found>> {
     let guess = work.recent.guess(id.row());
-    if let Some(found) = at_its_row(statement, guess, id)? {
+    if let Some(found) = at_its_row(statement, work, guess, id)? {
         return Ok(if_it_is(found, id));
     }
     if work.state.moved > 0 {
-        let mut moved = work.connection.prepare_cached(FIND_MOVED)?;
-        let found = moved.query_row([row_number(id.row())], |row| {
-            let key = row.get(9)?;
+        let mut later = work.connection.prepare_cached(FIND_LATER)?;
+        let place = later.query_row([row_number(id.row())], |row| row.get(0));
+        if let Some(key) = place.optional()? {
             let place = Place::Turn {
                 partition: partition_of(key),
                 turn: turn_of(key),
                 is_moved: true,
             };
-            found(row, place)
-        });
-        if let Some(found) = found.optional()? {
-            return Ok(if_it_is(found, id));
+            let found = at(statement, work, FIND_RARE, key, place)?;
+            return Ok(found.and_then(|(found, _)| if_it_is(found, id)));
         }
     }
     let others = (0_u8..).zip(&work.state.pending[..PARTITIONS_MAX]);
     let others = others.filter(|(partition, facts)| *partition != guess && facts.messages > 0);
     for (partition, _) in others {
-        if let Some(found) = at_its_row(statement, partition, id)? {
+        if let Some(found) = at_its_row(statement, work, partition, id)? {
             return Ok(if_it_is(found, id));
         }
     }
@@ -154,20 +175,18 @@ pub(super) fn pending(
 /// The message of a partition whose turn is its row, and the random rest of its id.
 fn at_its_row(
     statement: &mut Statement<'_>,
+    work: &Work<'_>,
     partition: u8,
     id: MessageId,
 ) -> Outcome<Option<(u64, Found)>> {
     let turn = id.row().into();
-    let found = statement.query_row([key(partition, turn)], |row| {
-        let place = Place::Turn {
-            partition,
-            turn,
-            is_moved: false,
-        };
-        let is_moved = row.get::<_, Option<i64>>(9)?.is_some();
-        Ok((!is_moved).then_some(found(row, place)?))
-    });
-    Ok(found.optional()?.flatten())
+    let place = Place::Turn {
+        partition,
+        turn,
+        is_moved: false,
+    };
+    let found = at(statement, work, FIND_RARE, key(partition, turn), place)?;
+    Ok(found.and_then(|(found, is_moved)| (!is_moved).then_some(found)))
 }
 
 /// What was found, unless it is another message, whose id has another random rest.
@@ -178,26 +197,58 @@ fn if_it_is((random, found): (u64, Found), id: MessageId) -> Option<Found> {
 /// The scheduled message of this id.
 pub(super) fn scheduled(work: &Work<'_>, id: MessageId) -> Outcome<Option<Found>> {
     let mut statement = work.connection.prepare_cached(FIND_SCHEDULED)?;
-    let found = statement.query_row([row_number(id.row())], |row| found(row, Place::Scheduled));
-    let found = found.optional()?;
-    Ok(found.and_then(|found| if_it_is(found, id)))
+    let row = row_number(id.row());
+    let found = at(
+        &mut statement,
+        work,
+        FIND_RARE_SCHEDULED,
+        row,
+        Place::Scheduled,
+    )?;
+    Ok(found.and_then(|(found, _)| if_it_is(found, id)))
 }
 
-/// The random rest of the id of a message, and itself.
-fn found(row: &Row<'_>, place: Place) -> rusqlite::Result<(u64, Found)> {
-    let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
-    let found = Found {
-        place,
-        caller: row.get(1)?,
-        footprint_bytes: count(2)?,
-        replays: row.get(3)?,
-        label: row.get(4)?,
-        give_up_at: row.get(5)?,
-        text_bytes: count(6)?,
-        body_bytes: count(7)?,
-        has_terms: row.get(8)?,
+/// The message at a key, the random rest of its id, and whether its turn is not its row. `rare` asks
+/// for what few have.
+fn at(
+    statement: &mut Statement<'_>,
+    work: &Work<'_>,
+    rare: &str,
+    key: i64,
+    place: Place,
+) -> Outcome<Option<((u64, Found), bool)>> {
+    let found = statement.query_row([key], |row| {
+        let count = |at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.cast_unsigned());
+        let found = Found {
+            place,
+            caller: row.get(1)?,
+            footprint_bytes: count(2)?,
+            text_bytes: count(3)?,
+            body_bytes: count(4)?,
+            rare: row.get::<_, bool>(5)?.then(Rare::default),
+        };
+        Ok((count(0)?, found))
+    });
+    let Some((random, mut found)) = found.optional()? else {
+        return Ok(None);
     };
-    Ok((count(0)?, found))
+    let mut is_moved = false;
+    if found.rare.is_some() {
+        let mut statement = work.connection.prepare_cached(rare)?;
+        statement.query_row([key], |row| {
+            let terms_bytes: Option<i64> = row.get(3)?;
+            found.text_bytes += terms_bytes.unwrap_or(0).cast_unsigned();
+            is_moved = row.get::<_, Option<i64>>(4)?.is_some();
+            found.rare = Some(Rare {
+                replays: row.get(0)?,
+                label: row.get(1)?,
+                give_up_at: row.get(2)?,
+                has_terms: terms_bytes.is_some(),
+            });
+            Ok(())
+        })?;
+    }
+    Ok(Some(((random, found), is_moved)))
 }
 
 /// Whether a message is pending.

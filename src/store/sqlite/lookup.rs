@@ -116,7 +116,10 @@ impl<'a> Lookups<'a> {
             }
         }
         if state.moved > 0 {
-            let sql = format!("SELECT {} FROM pending WHERE row = ?1", records::PENDING);
+            let sql = format!(
+                "SELECT {} FROM later_turns CROSS JOIN pending ON key = place WHERE message = ?1",
+                records::PENDING
+            );
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query([row_number(row)])?;
             if let Some(found) = rows.next()? {

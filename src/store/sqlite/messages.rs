@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, Statement, params};
 use super::callers::Names;
 use super::checksum::Checksum;
 use super::error::{Failure, Outcome};
+use super::places::{self, Indexed};
 use super::state::{key, row_number, stored_row, turn_of};
 use super::times::{stored_end, stored_time};
 use super::{codec, terms};
@@ -107,6 +108,7 @@ pub(super) fn insert(
     let properties = codec::encode(&draft.properties);
     let terms = terms::encode(draft.terms.as_deref());
     let (id, accepted_at) = (message.id, message.accepted_at);
+    let give_up_at = places::stored_limit(going.give_up_at, with.offset_ms);
     let sum = checksum(
         id,
         accepted_at,
@@ -124,7 +126,7 @@ pub(super) fn insert(
         draft.mandatory,
         going.replays,
         is_moved(id.row(), going.turn).then(|| row_number(id.row())),
-        going.give_up_at.map(|at| stored_end(at, with.offset_ms)),
+        give_up_at,
         with.label,
         terms,
         draft.exchange,
@@ -134,7 +136,13 @@ pub(super) fn insert(
         properties,
         &draft.payload[..],
     ])?;
-    Ok(())
+    let indexed = Indexed {
+        row: id.row(),
+        partition: going.partition,
+        turn: going.turn,
+        give_up_at,
+    };
+    places::keep(connection, &indexed)
 }
 
 /// Keeps a message until it is due.

@@ -200,9 +200,16 @@ INSERT INTO pending
         exchange, routing_key, ordering_key, message_id, properties, payload
     FROM pending_of_version_2 ORDER BY key;
 DROP TABLE pending_of_version_2;
-CREATE UNIQUE INDEX pending_moved ON pending (row) WHERE row IS NOT NULL;
-CREATE INDEX pending_given_up ON pending (give_up_at, key & 0xfffffffffffffff)
-    WHERE give_up_at IS NOT NULL;
+CREATE TABLE later_turns (
+    message INTEGER PRIMARY KEY,
+    place INTEGER NOT NULL
+) STRICT;
+CREATE TABLE time_limits (
+    at INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (at, turn)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE scheduled (
     row INTEGER PRIMARY KEY,
     random INTEGER NOT NULL,

@@ -47,6 +47,7 @@ mod outcomes;
 mod outcomes_page;
 mod partition;
 mod place;
+mod places;
 mod reader;
 mod records;
 mod replay;

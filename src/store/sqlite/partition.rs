@@ -13,6 +13,7 @@ use super::callers::Names;
 use super::checkpoint;
 use super::error::{Failure, Outcome};
 use super::messages::{SELECT_PENDING, recovered};
+use super::places;
 use super::state::{PARTITIONS_MAX, State, key, keys};
 use super::transaction;
 use crate::domain::Turn;
@@ -76,9 +77,8 @@ fn slice(
             }
         }
     }
-    let mut statement = connection.prepare_cached("UPDATE pending SET key = ?2 WHERE key = ?1")?;
     for (turn, to, bytes) in moves {
-        statement.execute([key(partition, turn), key(to, turn)])?;
+        places::move_to(connection, key(partition, turn), to)?;
         let from = &mut state.pending[usize::from(partition)];
         from.messages = from.messages.saturating_sub(1);
         from.bytes = from.bytes.saturating_sub(bytes);

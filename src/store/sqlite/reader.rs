@@ -287,7 +287,7 @@ fn oldest(connection: &Connection, state: &State) -> Outcome<Option<RowId>> {
         }
     }
     if state.moved > 0 {
-        let first = "SELECT min(row) FROM pending WHERE row IS NOT NULL";
+        let first = "SELECT min(message) FROM later_turns";
         let first: Option<i64> =
             (connection.prepare_cached(first)?).query_row([], |row| row.get(0))?;
         rows.extend(first.map(stored_row));

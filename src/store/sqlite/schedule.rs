@@ -9,6 +9,7 @@ use super::error::{Failure, Outcome};
 use super::find;
 use super::lookup::with_doubt;
 use super::messages::{self, SELECT_SCHEDULED, is_moved};
+use super::places::{self, Indexed};
 use super::records::{self, due};
 use super::state::{State, key, row_number, stored_row, turn_number};
 use super::terms;
@@ -33,12 +34,10 @@ const GO: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_
 const GONE: &str = "DELETE FROM scheduled WHERE row = ?1";
 
 /// Those of one time, from behind a turn.
-pub(super) const OVERDUE_AT: &str = "give_up_at = ?1 AND key & 0xfffffffffffffff > ?2
-    ORDER BY key & 0xfffffffffffffff LIMIT ?3";
+pub(super) const OVERDUE_AT: &str = "at = ?1 AND turn > ?2 ORDER BY turn LIMIT ?3";
 
 /// Those from behind one time up to another.
-pub(super) const OVERDUE_AFTER: &str = "give_up_at > ?1 AND give_up_at <= ?2
-    ORDER BY give_up_at, key & 0xfffffffffffffff LIMIT ?3";
+pub(super) const OVERDUE_AFTER: &str = "at > ?1 AND at <= ?2 ORDER BY at, turn LIMIT ?3";
 
 /// Gives turns to what of `due` is scheduled.
 pub(super) fn becomes_due(work: &mut Work<'_>, due: &[BecomesDue]) -> Outcome<()> {
@@ -56,6 +55,13 @@ pub(super) fn becomes_due(work: &mut Work<'_>, due: &[BecomesDue]) -> Outcome<()
             give_up_at,
         ])?;
         work.connection.prepare_cached(GONE)?.execute([row])?;
+        let indexed = Indexed {
+            row: one.id.row(),
+            partition: one.partition,
+            turn: one.turn,
+            give_up_at,
+        };
+        places::keep(work.connection, &indexed)?;
         work.state.left_schedule(found.footprint_bytes);
         work.callers.scheduled(found.caller, -1);
         (work.state).has_turn(one.partition, is_moved, found.footprint_bytes);
@@ -248,6 +254,12 @@ pub(super) fn overdue(
     Ok(found)
 }
 
+/// Asks for the records of either kind.
+pub(super) fn overdue_sql(which: &str) -> String {
+    let columns = records::PENDING;
+    format!("SELECT {columns} FROM time_limits CROSS JOIN pending ON key = place WHERE {which}")
+}
+
 fn read(
     connection: &Connection,
     state: &State,
@@ -255,8 +267,7 @@ fn read(
     values: [i64; 3],
     found: &mut Vec<Record>,
 ) -> Outcome<()> {
-    let sql = format!("SELECT {} FROM pending WHERE {which}", records::PENDING);
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&overdue_sql(which))?;
     let mut rows = statement.query(values)?;
     let mut names = Names::new(connection)?;
     while let Some(row) = rows.next()? {

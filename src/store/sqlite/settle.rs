@@ -5,8 +5,9 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::callers::Names;
 use super::error::{Failure, Outcome};
-use super::find::{self, FIND, Found, Place};
+use super::find::{self, FIND, Found, Place, Rare};
 use super::outcomes::{self, ENTRIES_MAX, Entry, status_code};
+use super::places::{self, Indexed};
 use super::records::{self, scheduled_record};
 use super::state::{key, row_number};
 use super::times::{stored_time, told_end};
@@ -19,19 +20,25 @@ pub(super) const RECORD_BYTES: u64 = 96;
 
 const MOVE: &str = "INSERT INTO settled (row, random, caller, position, status, revision, attempts,
     duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes, kept_bytes,
-    exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail, label,
-    terms, give_up_at)
+    exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail)
     SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, replays, length(payload),
-    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13, label, terms, ?14
+    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13
     FROM pending WHERE key = ?1";
 
 const MOVE_SCHEDULED: &str = "INSERT INTO settled (row, random, caller, position, status, revision,
     attempts, duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes,
     kept_bytes, exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text,
-    detail, label, terms, give_up_at)
+    detail)
     SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, 0, length(payload),
-    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13, label, terms, ?14
+    ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13
     FROM scheduled WHERE row = ?1";
+
+/// What few messages have goes after the rest, so that the others do not pay for it.
+const MOVE_RARE: &str = "UPDATE settled SET (label, terms) =
+    (SELECT label, terms FROM pending WHERE key = ?1), give_up_at = ?3 WHERE row = ?2";
+
+const MOVE_RARE_SCHEDULED: &str = "UPDATE settled SET (label, terms) =
+    (SELECT label, terms FROM scheduled WHERE row = ?1), give_up_at = ?3 WHERE row = ?2";
 
 const KEEP_PAYLOAD: &str = "INSERT INTO payloads (row, checksum, properties, payload)
     SELECT ?2, checksum, properties, payload FROM pending WHERE key = ?1";
@@ -81,7 +88,7 @@ pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()>
         let mut settled_at = 0;
         for settlement in chunk {
             let found = find::pending(&mut statements.find, work, settlement.id)?;
-            let is_next = |found: &Found| settlement.revision == 2 * found.replays + 2;
+            let is_next = |found: &Found| settlement.revision == 2 * found.replays() + 2;
             let Some(found) = found.filter(is_next) else {
                 continue;
             };
@@ -97,7 +104,7 @@ pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()>
                 position,
                 row: settlement.id.row(),
                 status: settlement.status,
-                has_label: found.label.is_some(),
+                has_label: found.label().is_some(),
             });
         }
         if let Some(first) = entries.first() {
@@ -123,21 +130,17 @@ fn move_one(
     let connection = work.connection;
     let row = row_number(settlement.id.row());
     let reason = settlement.reason.as_ref();
-    let label_bytes = match found.label {
+    let label_bytes = match found.label() {
         Some(label) => work.groups.name_bytes(connection, label)?,
         None => 0,
     };
     let reason_bytes = reason.map_or(0, reason_bytes);
     let kept_bytes = RECORD_BYTES + found.text_bytes + label_bytes + reason_bytes;
-    let (from, give_up_at) = match found.place {
+    let from = match found.place {
         Place::Turn {
             partition, turn, ..
-        } => {
-            let offset_ms = work.state.clock_offset_ms;
-            let told = found.give_up_at.map(|at| told_end(at, offset_ms));
-            (key(partition, turn), told.map(stored_time))
-        }
-        Place::Scheduled => (row, scheduled_give_up_at(work, row)?),
+        } => key(partition, turn),
+        Place::Scheduled => row,
     };
     let values = params![
         from,
@@ -153,27 +156,63 @@ fn move_one(
         reason.and_then(|reason| reason.reply_code),
         reason.and_then(|reason| reason.reply_text.as_deref()),
         reason.map(|reason| &*reason.detail),
-        give_up_at,
     ];
     let keeps_payload = settlement.status != Status::Confirmed;
     if found.place == Place::Scheduled {
         connection.prepare_cached(MOVE_SCHEDULED)?.execute(values)?;
-        if keeps_payload {
-            (connection.prepare_cached(KEEP_PAYLOAD_SCHEDULED)?).execute([from, row])?;
-        }
-        connection.prepare_cached(DROP_SCHEDULED)?.execute([from])?;
     } else {
         statements.mover.execute(values)?;
-        if keeps_payload {
-            (connection.prepare_cached(KEEP_PAYLOAD)?).execute([from, row])?;
-        }
+    }
+    if let Some(rare) = &found.rare {
+        move_rare(work, settlement.id.row(), found.place, rare)?;
+    }
+    if keeps_payload {
+        let keep = match found.place {
+            Place::Turn { .. } => KEEP_PAYLOAD,
+            Place::Scheduled => KEEP_PAYLOAD_SCHEDULED,
+        };
+        connection.prepare_cached(keep)?.execute([from, row])?;
+        work.state.history_bytes += found.body_bytes;
+    }
+    if found.place == Place::Scheduled {
+        connection.prepare_cached(DROP_SCHEDULED)?.execute([from])?;
+    } else {
         statements.dropper.execute([from])?;
     }
     work.state.history_bytes += kept_bytes;
-    if keeps_payload {
-        work.state.history_bytes += found.body_bytes;
-    }
     Ok(kept_bytes)
+}
+
+/// Moves what few messages have, and takes the message out of where it was looked for by that.
+fn move_rare(work: &Work<'_>, row_id: RowId, place: Place, rare: &Rare) -> Outcome<()> {
+    let connection = work.connection;
+    let row = row_number(row_id);
+    let offset_ms = work.state.clock_offset_ms;
+    match place {
+        Place::Turn {
+            partition, turn, ..
+        } => {
+            let told = rare.give_up_at.map(|at| told_end(at, offset_ms));
+            (connection.prepare_cached(MOVE_RARE)?).execute(params![
+                key(partition, turn),
+                row,
+                told.map(stored_time)
+            ])?;
+            let indexed = Indexed {
+                row: row_id,
+                partition,
+                turn,
+                give_up_at: rare.give_up_at,
+            };
+            places::drop(connection, &indexed)
+        }
+        Place::Scheduled => {
+            let give_up_at = scheduled_give_up_at(work, row)?;
+            (connection.prepare_cached(MOVE_RARE_SCHEDULED)?)
+                .execute(params![row, row, give_up_at])?;
+            Ok(())
+        }
+    }
 }
 
 /// When a scheduled message would have been given up, as it is stored of a settled one.
@@ -200,7 +239,7 @@ fn applied(work: &mut Work<'_>, settlement: &Settlement, found: &Found) -> Outco
     let status = settlement.status;
     *work.state.of(status) += 1;
     work.callers.moved(found.caller, Status::Pending, status);
-    if let Some(label) = found.label {
+    if let Some(label) = found.label() {
         work.groups.moved(label, Status::Pending, status);
     }
     match found.place {
@@ -218,7 +257,8 @@ fn applied(work: &mut Work<'_>, settlement: &Settlement, found: &Found) -> Outco
             work.callers.scheduled(found.caller, -1);
         }
     }
-    if found.has_terms || work.outbox.concerns(work.connection, found.caller)? {
+    let has_terms = found.rare.is_some_and(|rare| rare.has_terms);
+    if has_terms || work.outbox.concerns(work.connection, found.caller)? {
         tell(work, settlement.id.row())?;
     }
     Ok(())

@@ -120,7 +120,11 @@ impl Source {
     pub(super) fn sql(self, order: Order) -> String {
         let (columns, from, by) = match self {
             Self::Pending(_) => (records::PENDING, "pending WHERE key", "key"),
-            Self::Moved => (records::PENDING, "pending WHERE row", "row"),
+            Self::Moved => (
+                records::PENDING,
+                "later_turns CROSS JOIN pending ON key = place WHERE message",
+                "message",
+            ),
             Self::Scheduled => (records::SCHEDULED, "scheduled WHERE row", "row"),
             Self::Settled => (records::SETTLED, "settled WHERE row", "row"),
             // Only what says that it is not confirmed may use the index.

@@ -69,7 +69,8 @@ impl<'a> Of<'a> {
         let at = "SELECT 1 FROM settled WHERE row = ?1 AND position = ?2 AND status = ?3
             AND (label IS NOT NULL) = ?4";
         let settled = "SELECT position FROM settled WHERE row = ?1";
-        let pending = "SELECT 1 FROM pending WHERE row = ?1 AND replays > 0";
+        let pending = "SELECT 1 FROM later_turns JOIN pending ON key = place
+            WHERE message = ?1 AND replays > 0";
         Ok(Self {
             state,
             at: connection.prepare_cached(at)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::operate;
-use super::super::schedule::{BY_TIME, OVERDUE_AFTER, OVERDUE_AT};
+use super::super::schedule::{BY_TIME, OVERDUE_AFTER, OVERDUE_AT, overdue_sql};
 use super::super::sources::{Order, Source};
 use super::{Bench, alter, options};
 use crate::domain::{Caller, RowId, Status};
@@ -176,30 +176,34 @@ fn plan(bench: &Bench, sql: &str) -> Vec<String> {
 #[test]
 fn lists_read_keys_in_their_order_and_sort_nothing() {
     let bench = Bench::new(options(1));
+    let by_key = "SEARCH pending USING INTEGER PRIMARY KEY (rowid=?)";
     for (source, wanted) in [
         (
             Source::Pending(3),
-            "SEARCH pending USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            &["SEARCH pending USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"][..],
         ),
         (
             Source::Moved,
-            "SEARCH pending USING INDEX pending_moved (row>? AND row<?)",
+            &[
+                "SEARCH later_turns USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+                by_key,
+            ],
         ),
         (
             Source::Scheduled,
-            "SEARCH scheduled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            &["SEARCH scheduled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
         ),
         (
             Source::Settled,
-            "SEARCH settled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            &["SEARCH settled USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
         ),
         (
             Source::Unconfirmed(Status::Failed),
-            "SEARCH settled USING INDEX settled_unconfirmed (status=? AND rowid>? AND rowid<?)",
+            &["SEARCH settled USING INDEX settled_unconfirmed (status=? AND rowid>? AND rowid<?)"],
         ),
     ] {
         for order in [Order::Oldest, Order::Newest] {
-            assert_eq!(plan(&bench, &source.sql(order)), [wanted]);
+            assert_eq!(plan(&bench, &source.sql(order)), wanted);
         }
     }
 }
@@ -207,22 +211,22 @@ fn lists_read_keys_in_their_order_and_sort_nothing() {
 #[test]
 fn what_is_due_or_overdue_is_found_by_its_time_and_nothing_is_sorted() {
     let bench = Bench::new(options(1));
-    let pending = |which: &str| format!("SELECT replays FROM pending WHERE {which}");
-    for (sql, wanted) in [
+    assert_eq!(
+        plan(&bench, BY_TIME),
+        ["SEARCH scheduled USING COVERING INDEX scheduled_due (moves=?)"]
+    );
+    for (which, wanted) in [
         (
-            BY_TIME.to_owned(),
-            "SEARCH scheduled USING COVERING INDEX scheduled_due (moves=?)",
+            OVERDUE_AT,
+            "SEARCH time_limits USING PRIMARY KEY (at=? AND turn>?)",
         ),
         (
-            pending(OVERDUE_AT),
-            "SEARCH pending USING INDEX pending_given_up (give_up_at=? AND <expr>>?)",
-        ),
-        (
-            pending(OVERDUE_AFTER),
-            "SEARCH pending USING INDEX pending_given_up (give_up_at>? AND give_up_at<?)",
+            OVERDUE_AFTER,
+            "SEARCH time_limits USING PRIMARY KEY (at>? AND at<?)",
         ),
     ] {
-        assert_eq!(plan(&bench, &sql), [wanted]);
+        let by_key = "SEARCH pending USING INTEGER PRIMARY KEY (rowid=?)";
+        assert_eq!(plan(&bench, &overdue_sql(which)), [wanted, by_key]);
     }
 }
 
