@@ -60,7 +60,7 @@ fn count(connection: &Connection, sql: &str) -> Outcome<u64> {
     Ok(rows.cast_unsigned())
 }
 
-const NEVER: [(&str, &str); 9] = [
+const NEVER: [(&str, &str); 10] = [
     (
         "messages that are pending and settled",
         "SELECT count(*) FROM pending JOIN settled
@@ -92,6 +92,11 @@ const NEVER: [(&str, &str); 9] = [
     (
         "messages whose turn is not behind their row",
         "SELECT count(*) FROM pending WHERE row >= key & 0xfffffffffffffff",
+    ),
+    (
+        "messages that have what they say that they have not",
+        "SELECT count(*) FROM pending
+            WHERE replays IS NULL AND coalesce(row, give_up_at, label, terms) IS NOT NULL",
     ),
     (
         "messages that are not found by their rows",

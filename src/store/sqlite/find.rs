@@ -13,25 +13,23 @@ use super::state::{PARTITIONS_MAX, key, partition_of, row_number, turn_of};
 use super::writer::Work;
 use crate::domain::{MessageId, RowId, Turn};
 
-/// What [`pending`] runs first. Whatever few messages have is one question, whose answer is nearly
-/// always no.
+/// What [`pending`] runs first. Of a message that has nothing of what few have, `replays` is missing.
 pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
     ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0),
-    replays > 0 OR coalesce(row, give_up_at, label, terms) IS NOT NULL
-    FROM pending WHERE key = ?1";
+    replays FROM pending WHERE key = ?1";
 
-const FIND_RARE: &str = "SELECT replays, label, give_up_at, octet_length(terms), row
+const FIND_RARE: &str = "SELECT label, give_up_at, octet_length(terms), row
     FROM pending WHERE key = ?1";
 
 const FIND_LATER: &str = "SELECT place FROM later_turns WHERE message = ?1";
 
 const FIND_SCHEDULED: &str = "SELECT random, caller, footprint_bytes,
     octet_length(exchange) + octet_length(routing_key) + ifnull(octet_length(ordering_key), 0) +
-    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0), TRUE
+    ifnull(octet_length(message_id), 0), length(payload) + ifnull(length(properties), 0), 0
     FROM scheduled WHERE row = ?1";
 
-const FIND_RARE_SCHEDULED: &str = "SELECT 0, label, NULL, octet_length(terms), NULL
+const FIND_RARE_SCHEDULED: &str = "SELECT label, NULL, octet_length(terms), NULL
     FROM scheduled WHERE row = ?1";
 
 /// The place of a pending message.
@@ -225,7 +223,10 @@ fn at(
             footprint_bytes: count(2)?,
             text_bytes: count(3)?,
             body_bytes: count(4)?,
-            rare: row.get::<_, bool>(5)?.then(Rare::default),
+            rare: row.get::<_, Option<u32>>(5)?.map(|replays| Rare {
+                replays,
+                ..Rare::default()
+            }),
         };
         Ok((count(0)?, found))
     });
@@ -233,18 +234,15 @@ fn at(
         return Ok(None);
     };
     let mut is_moved = false;
-    if found.rare.is_some() {
+    if let Some(has) = &mut found.rare {
         let mut statement = work.connection.prepare_cached(rare)?;
         statement.query_row([key], |row| {
-            let terms_bytes: Option<i64> = row.get(3)?;
+            let terms_bytes: Option<i64> = row.get(2)?;
             found.text_bytes += terms_bytes.unwrap_or(0).cast_unsigned();
-            is_moved = row.get::<_, Option<i64>>(4)?.is_some();
-            found.rare = Some(Rare {
-                replays: row.get(0)?,
-                label: row.get(1)?,
-                give_up_at: row.get(2)?,
-                has_terms: terms_bytes.is_some(),
-            });
+            is_moved = row.get::<_, Option<i64>>(3)?.is_some();
+            has.label = row.get(0)?;
+            has.give_up_at = row.get(1)?;
+            has.has_terms = terms_bytes.is_some();
             Ok(())
         })?;
     }

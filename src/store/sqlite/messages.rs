@@ -35,7 +35,7 @@ const INSERT_SCHEDULED: &str = "INSERT INTO scheduled (row, random, caller, chec
 /// Asks for what [`recovered`] reads; a condition follows.
 pub(super) const SELECT_PENDING: &str = "SELECT key, random, caller, accepted_at, mandatory,
     exchange, routing_key, ordering_key, message_id, checksum, properties, payload, label, terms,
-    row, replays FROM pending WHERE";
+    row, ifnull(replays, 0) FROM pending WHERE";
 
 /// Asks for what [`message`] reads; a condition follows.
 pub(super) const SELECT_SCHEDULED: &str = "SELECT row, random, caller, accepted_at, mandatory,

@@ -182,7 +182,7 @@ CREATE TABLE pending (
     footprint_bytes INTEGER NOT NULL,
     accepted_at INTEGER NOT NULL,
     mandatory INTEGER NOT NULL,
-    replays INTEGER NOT NULL,
+    replays INTEGER,
     row INTEGER,
     give_up_at INTEGER,
     label INTEGER,
@@ -195,8 +195,8 @@ CREATE TABLE pending (
     payload BLOB NOT NULL
 ) STRICT;
 INSERT INTO pending
-    SELECT key, random, caller, checksum, footprint_bytes, accepted_at, mandatory, replays,
-        NULL, NULL, NULL, NULL,
+    SELECT key, random, caller, checksum, footprint_bytes, accepted_at, mandatory,
+        NULL, NULL, NULL, NULL, NULL,
         exchange, routing_key, ordering_key, message_id, properties, payload
     FROM pending_of_version_2 ORDER BY key;
 DROP TABLE pending_of_version_2;
@@ -270,7 +270,8 @@ ALTER TABLE state ADD COLUMN clock_offset_ms INTEGER NOT NULL DEFAULT 0;
 CREATE VIEW pending_messages AS
     SELECT ifnull(row, key & 0xfffffffffffffff) AS row, key >> 60 & 15 AS partition,
         (SELECT name FROM callers WHERE id = caller) AS caller,
-        (SELECT name FROM groups WHERE id = label) AS label, replays,
+        (SELECT name FROM groups WHERE id = label) AS label,
+        ifnull(replays, 0) AS replays,
         strftime('%Y-%m-%dT%H:%M:%fZ', accepted_at / 1000.0, 'unixepoch') AS accepted,
         strftime('%Y-%m-%dT%H:%M:%fZ',
             (give_up_at + (SELECT clock_offset_ms FROM state)) / 1000.0, 'unixepoch') AS give_up,

@@ -14,8 +14,8 @@ use crate::store::{Record, Settlement, Standing};
 
 /// The columns that [`pending_record`] reads, in their order. Those of the other kinds start with the
 /// same.
-pub(super) const PENDING: &str = "key, random, caller, accepted_at, mandatory, replays, exchange,
-    routing_key, ordering_key, message_id, length(payload), label, terms, give_up_at, row,
+pub(super) const PENDING: &str = "key, random, caller, accepted_at, mandatory, ifnull(replays, 0),
+    exchange, routing_key, ordering_key, message_id, length(payload), label, terms, give_up_at, row,
     footprint_bytes";
 
 /// The columns that [`scheduled_record`] reads, in their order.

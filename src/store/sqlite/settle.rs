@@ -21,7 +21,7 @@ pub(super) const RECORD_BYTES: u64 = 96;
 const MOVE: &str = "INSERT INTO settled (row, random, caller, position, status, revision, attempts,
     duplicate_possible, accepted_at, settled_at, mandatory, replays, size_bytes, kept_bytes,
     exchange, routing_key, ordering_key, message_id, reason, reply_code, reply_text, detail)
-    SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, replays, length(payload),
+    SELECT ?2, random, caller, ?3, ?4, ?5, ?6, ?7, accepted_at, ?8, mandatory, 0, length(payload),
     ?9, exchange, routing_key, ordering_key, message_id, ?10, ?11, ?12, ?13
     FROM pending WHERE key = ?1";
 
@@ -34,8 +34,8 @@ const MOVE_SCHEDULED: &str = "INSERT INTO settled (row, random, caller, position
     FROM scheduled WHERE row = ?1";
 
 /// What few messages have goes after the rest, so that the others do not pay for it.
-const MOVE_RARE: &str = "UPDATE settled SET (label, terms) =
-    (SELECT label, terms FROM pending WHERE key = ?1), give_up_at = ?3 WHERE row = ?2";
+const MOVE_RARE: &str = "UPDATE settled SET (replays, label, terms) =
+    (SELECT replays, label, terms FROM pending WHERE key = ?1), give_up_at = ?3 WHERE row = ?2";
 
 const MOVE_RARE_SCHEDULED: &str = "UPDATE settled SET (label, terms) =
     (SELECT label, terms FROM scheduled WHERE row = ?1), give_up_at = ?3 WHERE row = ?2";

@@ -288,3 +288,57 @@ fn operators_see_what_is_due_first_by_the_clock_as_it_is_now() {
     let due = bench.store().due(at(119), 9, usize::MAX).expect("due");
     assert_eq!((due.messages.len(), due.next), (1, Some(at(120))));
 }
+
+#[test]
+fn check_tells_of_messages_that_are_not_found_by_row_or_time() {
+    let mut bench = Bench::new(options(1));
+    let all = [scheduled(1), scheduled(2)];
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let due = [BecomesDue {
+        id: all[0].message.id,
+        turn: turn(9),
+        partition: 0,
+    }];
+    let batch = Batch {
+        due: &due,
+        ..Batch::default()
+    };
+    bench.store().commit(&batch).expect("commit");
+    whole(&bench);
+    for (wrong, told) in [
+        ("DELETE FROM later_turns", "not found by their rows"),
+        (
+            "INSERT INTO later_turns VALUES (2, 2)",
+            "not found by their rows",
+        ),
+        (
+            "UPDATE time_limits SET place = 8",
+            "not found by the time that they are given",
+        ),
+        (
+            "INSERT INTO time_limits VALUES (9, 9, 9)",
+            "not found by the time that they are given",
+        ),
+        (
+            "UPDATE pending SET replays = NULL",
+            "have what they say that they have not",
+        ),
+        (
+            "UPDATE state SET scheduled_messages = 2",
+            "scheduled: the counters say",
+        ),
+        (
+            "UPDATE callers SET scheduled = 0",
+            "scheduled of caller \"\": the tally says 0, the rows say 1",
+        ),
+    ] {
+        let copy = bench.beside(".copy");
+        operate::backup(bench.path(), &copy).expect("backup");
+        let other = rusqlite::Connection::open(&copy).expect("open");
+        other.execute_batch(wrong).expect("alter");
+        other.close().expect("close");
+        let problems = operate::check(&copy).expect("check").join("\n");
+        assert!(problems.contains(told), "{told} is missing in:\n{problems}");
+        std::fs::remove_file(&copy).expect("remove");
+    }
+}
