@@ -19,8 +19,8 @@ use crate::store::Pending;
 /// What [`insert_plain`] runs. What is not named is missing: nobody pays for what it has not got.
 pub(super) const INSERT_PLAIN: &str =
     "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
-    mandatory, replays, exchange, routing_key, ordering_key, message_id, properties, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13)";
+    mandatory, exchange, routing_key, ordering_key, message_id, properties, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const INSERT: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes,
     accepted_at, mandatory, replays, row, give_up_at, label, terms, exchange, routing_key,

@@ -342,3 +342,24 @@ fn check_tells_of_messages_that_are_not_found_by_row_or_time() {
         std::fs::remove_file(&copy).expect("remove");
     }
 }
+
+#[test]
+fn a_message_without_wishes_pays_for_none() {
+    let mut bench = Bench::new(options(1));
+    let group = Some("label".into());
+    let wish = Terms {
+        group,
+        ..Terms::default()
+    };
+    let all = [one(1, "12345"), with(2, wish), scheduled(3)];
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let count = |bench: &mut Bench, from: &str| -> i64 {
+        let count = format!("SELECT count(*) FROM {from}");
+        let count = (bench.store().connection).query_row(&count, [], |row| row.get(0));
+        count.expect("a row")
+    };
+    assert_eq!(count(&mut bench, "pending WHERE replays IS NULL"), 1);
+    for table in ["later_turns", "time_limits"] {
+        assert_eq!(count(&mut bench, table), 0, "{table}");
+    }
+}
