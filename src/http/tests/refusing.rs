@@ -184,7 +184,7 @@ async fn other_paths_and_other_methods_are_problems_too() {
         "/",
         "/v1",
         "/v1/messages/",
-        "/v1/events",
+        "/v1/event",
         "/v1/messages/x/replays",
         "/v1/groups",
         "/v1/groups/",
