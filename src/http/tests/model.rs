@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::Request;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, Webhooks, router};
+pub(super) use super::answer::Answer;
 use crate::domain::rules::Callbacks;
 use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
@@ -196,51 +196,6 @@ pub(super) struct Rig {
     pub(super) gateway: Gateway,
     pub(super) router: Router,
     pub(super) stop: watch::Sender<bool>,
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("a JSON body")
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("text"))
-    }
-
-    /// The code of a problem, whose form is checked on the way.
-    pub(super) fn code(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
-        let body = self.json();
-        assert_eq!(body["status"], self.status.as_u16());
-        let code = body["code"].as_str().expect("a code");
-        assert_eq!(body["type"], format!("/problems/{code}"));
-        assert!(body["title"].is_string() && body["detail"].is_string());
-        let come_back = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        assert_eq!(self.header("retry-after").is_some(), come_back);
-        assert!(!come_back || body["retryable"] == true);
-        code.to_owned()
-    }
-
-    /// The pointers of a problem.
-    pub(super) fn pointers(&self) -> Vec<String> {
-        let body = self.json();
-        let errors = body["errors"].as_array().cloned().unwrap_or_default();
-        let pointer = |error: &Value| error["pointer"].as_str().expect("a pointer").to_owned();
-        errors.iter().map(pointer).collect()
-    }
 }
 
 impl Rig {
