@@ -120,6 +120,12 @@ impl Batch<'_> {
             && self.handed_to.is_none()
             && self.clock_step_ms == 0
     }
+
+    /// Whether there is something that may be refused for want of room: nobody was promised it yet.
+    #[must_use]
+    pub fn has_new(&self) -> bool {
+        !self.accepted.is_empty() || !self.replayed.is_empty() || self.bulk.is_some()
+    }
 }
 
 /// What a slice of upkeep came to.

@@ -197,9 +197,8 @@ impl WriteStore for SqliteStore {
         }
         self.commits = self.commits.saturating_add(1);
         match self.keep(batch) {
-            Err(StoreError::Full) if batch.accepted.is_empty() && self.reserve.release() => {
-                self.keep(batch)
-            }
+            // The room is for what must be kept; what is refused without harm gets none of it.
+            Err(StoreError::Full) if !batch.has_new() && self.reserve.release() => self.keep(batch),
             kept => kept,
         }
     }

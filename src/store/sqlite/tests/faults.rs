@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::{OpenError, SqliteStore};
 use super::{Bench, options};
-use crate::domain::{RowId, Status, WallTime};
+use crate::domain::{RowId, Status, Turn, WallTime};
 use crate::store::contract::samples::{accepted, accepting, confirmed, one, settlement, settling};
-use crate::store::{Batch, Lookup, ReadStore, StoreError, WriteStore};
+use crate::store::{Batch, Lookup, ReadStore, Replayed, StoreError, WriteStore};
 
 fn bench() -> Bench {
     Bench::new(options(1))
@@ -191,6 +191,34 @@ fn settlements_fit_on_a_full_disk_because_room_was_set_aside() {
         .upkeep(WallTime::from_unix_ms(10_000))
         .expect("upkeep");
     assert!(reserve.exists());
+}
+
+#[test]
+fn what_is_sent_again_takes_nothing_of_the_room_that_was_set_aside_for_settlements() {
+    let mut bench = Bench::new(super::Options {
+        reserve_bytes: 1 << 20,
+        ..options(1)
+    });
+    let all = accepted(2);
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let returned = [settlement(all[0].message.id, Status::Returned, 1)];
+    bench.store().commit(&settling(&returned)).expect("commit");
+    let reserve = bench.beside(".reserve");
+    bench.faults.fill_disk_while(&reserve);
+    let replayed = [Replayed {
+        id: all[0].message.id,
+        turn: Turn::from_stored(9),
+        partition: 0,
+        at: WallTime::from_unix_ms(9),
+    }];
+    let batch = Batch {
+        replayed: &replayed,
+        ..Batch::default()
+    };
+    assert_eq!(bench.store().commit(&batch), Err(StoreError::Full));
+    assert!(reserve.exists());
+    let settled = confirmed(&all[1..]);
+    bench.store().commit(&settling(&settled)).expect("commit");
 }
 
 #[test]
