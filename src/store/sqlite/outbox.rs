@@ -4,6 +4,7 @@
 //! knows all webhooks by heart.
 
 mod check;
+mod endpoints;
 mod read;
 mod record;
 mod tables;
@@ -19,25 +20,16 @@ pub(super) use tables::VERSION_4;
 use super::callers::Callers;
 use super::error::Outcome;
 use crate::domain::{Caller, MessageId};
-use crate::store::{
-    DeliveryId, DeliveryStatus, OutboxChange, Record, Tried, Webhook, callback_endpoint,
-};
+use crate::store::{DeliveryId, DeliveryStatus, OutboxChange, Record, Tried, Webhook};
+use endpoints::Endpoints;
 use webhooks::Standing;
 
 /// Deliveries of a webhook that are kept after they have ended.
 const ENDED_KEPT: i64 = 1000;
 /// So many more may be kept before some go.
 const ENDED_BEYOND: u32 = 256;
-/// Endpoints of callbacks whose numbers the writer knows by heart.
-const KNOWN_ENDPOINTS_MAX: usize = 4096;
-/// Endpoints of callbacks that are kept although nothing waits there.
-const ENDPOINTS_MAX: i64 = 10_000;
 /// Rows that go in one slice of upkeep.
 const SLICE: i64 = 1024;
-
-const ADD_ENDPOINT: &str = "INSERT INTO endpoints (name, enabled) VALUES (?1, 1)";
-
-const FIND_ENDPOINT: &str = "SELECT id FROM endpoints WHERE name = ?1";
 
 const ADD: &str = "INSERT INTO deliveries (endpoint, standing, status, next_at, attempts, url,
     checksum, record) VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?6)";
@@ -62,7 +54,7 @@ const PRUNE: &str =
 #[derive(Default)]
 pub(super) struct Outbox {
     webhooks: Option<Vec<Standing>>,
-    endpoints: FxHashMap<Box<str>, i64>,
+    endpoints: Endpoints,
     /// Deliveries that have ended since some went, by endpoint.
     ended: FxHashMap<i64, u32>,
 }
@@ -105,7 +97,7 @@ impl Outbox {
         let checksum = read::checksum(&blob);
         let mut add = connection.prepare_cached(ADD)?;
         if let Some(url) = callback_url {
-            let endpoint = self.callback_endpoint(connection, url)?;
+            let endpoint = self.endpoints.of_callback(connection, url)?;
             add.execute(params![endpoint, false, next_at, url, checksum, blob])?;
         }
         for one in self.webhooks(connection)? {
@@ -115,28 +107,6 @@ impl Outbox {
             }
         }
         Ok(())
-    }
-
-    fn callback_endpoint(&mut self, connection: &Connection, url: &str) -> Outcome<i64> {
-        let name = callback_endpoint(url);
-        if let Some(endpoint) = self.endpoints.get(&name) {
-            return Ok(*endpoint);
-        }
-        let mut statement = connection.prepare_cached(FIND_ENDPOINT)?;
-        let found = statement.query_row([&*name], |row| row.get(0));
-        let found: Option<i64> = found.optional()?;
-        let endpoint = match found {
-            Some(endpoint) => endpoint,
-            None => add_endpoint(connection, &name)?,
-        };
-        // A new one may have taken the place of others.
-        if self.endpoints.len() >= KNOWN_ENDPOINTS_MAX
-            || (found.is_none() && endpoint > ENDPOINTS_MAX)
-        {
-            self.endpoints.clear();
-        }
-        self.endpoints.insert(name, endpoint);
-        Ok(endpoint)
     }
 
     /// Applies a change.
@@ -181,7 +151,7 @@ impl Outbox {
         let known = all.iter().position(|one| one.webhook.id == webhook.id);
         let endpoint = match known {
             Some(at) => all.remove(at).endpoint,
-            None => add_endpoint(connection, &format!("webhook {}", webhook.id))?,
+            None => endpoints::add(connection, &format!("webhook {}", webhook.id))?,
         };
         let standing = Standing {
             endpoint,
@@ -299,22 +269,6 @@ pub(super) fn forget_leaving(connection: &Connection) -> Outcome<bool> {
 pub(super) fn has_leaving(connection: &Connection) -> Outcome<bool> {
     let some = "SELECT EXISTS (SELECT 1 FROM leaving)";
     Ok((connection.prepare_cached(some)?).query_row([], |row| row.get(0))?)
-}
-
-/// A new endpoint. When there are too many, some of callbacks go where nothing waits.
-fn add_endpoint(connection: &Connection, name: &str) -> Outcome<i64> {
-    connection.prepare_cached(ADD_ENDPOINT)?.execute([name])?;
-    let id = connection.last_insert_rowid();
-    let old = "DELETE FROM endpoints WHERE id IN (SELECT id FROM endpoints
-        WHERE id <= ?1 AND NOT EXISTS (SELECT 1 FROM webhooks WHERE endpoint = endpoints.id)
-            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE next_at IS NOT NULL AND endpoint = endpoints.id)
-        ORDER BY id LIMIT 2)";
-    if id > ENDPOINTS_MAX {
-        connection
-            .prepare_cached(old)?
-            .execute([id - ENDPOINTS_MAX])?;
-    }
-    Ok(id)
 }
 
 /// See [`crate::store::OutboxStore::webhooks`].
