@@ -18,18 +18,18 @@ use crate::domain::{Caller, MessageId, Status, WallTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u64);
 
-/// What the callbacks to `url` wait for each other by: its scheme, host and port.
+/// What the callbacks of a caller to `url` wait for each other by: its scheme, host and port, and the
+/// caller. Many receivers share a host, and whoever can make it answer `429` with a long `Retry-After`
+/// must not hold up anybody else's.
 #[must_use]
-pub fn callback_endpoint(url: &str) -> Box<str> {
+pub fn callback_endpoint(caller: &Caller, url: &str) -> Box<str> {
     let host = url.find("://").map_or(0, |at| at + 3);
     let rest = url.get(host..).unwrap_or_default();
     let end = rest
         .find(['/', '?', '#', '\\'])
         .map_or(url.len(), |at| host + at);
-    url.get(..end)
-        .unwrap_or(url)
-        .to_ascii_lowercase()
-        .into_boxed_str()
+    let host = url.get(..end).unwrap_or(url).to_ascii_lowercase();
+    format!("{host} {}", caller.as_str()).into_boxed_str()
 }
 
 /// The number of a delivery, which grows with each outcome.
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callbacks_wait_for_each_other_by_host_and_port() {
+    fn callbacks_wait_for_each_other_by_host_and_port_and_caller() {
         for (url, endpoint) in [
             ("https://Example.org:8443/a/b?c", "https://example.org:8443"),
             ("http://example.org", "http://example.org"),
@@ -349,7 +349,11 @@ mod tests {
             ("http://[::1]:80/", "http://[::1]:80"),
             ("ä", "ä"),
         ] {
-            assert_eq!(&*callback_endpoint(url), endpoint);
+            for caller in ["a", "b"] {
+                let named = Caller::named(caller).expect("a name");
+                let expected = format!("{endpoint} {caller}");
+                assert_eq!(*callback_endpoint(&named, url), *expected);
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Outbox {
     /// A message has ended as `record` tells.
     pub(super) fn settled(&mut self, record: &Record, callback_url: Option<&str>, at: WallTime) {
         if let Some(url) = callback_url {
-            let name = callback_endpoint(url);
+            let name = callback_endpoint(&record.caller, url);
             let endpoint = match self.hosts.get(&name) {
                 Some(endpoint) => *endpoint,
                 None => self.another_endpoint(),

@@ -97,7 +97,7 @@ impl Outbox {
         let checksum = read::checksum(&blob);
         let mut add = connection.prepare_cached(ADD)?;
         if let Some(url) = callback_url {
-            let endpoint = self.endpoints.of_callback(connection, url)?;
+            let endpoint = (self.endpoints).of_callback(connection, &record.caller, url)?;
             add.execute(params![endpoint, false, next_at, url, checksum, blob])?;
         }
         for one in self.webhooks(connection)? {

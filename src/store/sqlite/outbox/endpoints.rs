@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
 use super::super::error::Outcome;
+use crate::domain::Caller;
 use crate::store::callback_endpoint;
 
 /// Endpoints of callbacks whose numbers the writer knows by heart.
@@ -33,9 +34,14 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// The endpoint of the callbacks to the host of `url`.
-    pub(super) fn of_callback(&mut self, connection: &Connection, url: &str) -> Outcome<i64> {
-        let name = callback_endpoint(url);
+    /// The endpoint of the callbacks of `caller` to the host of `url`.
+    pub(super) fn of_callback(
+        &mut self,
+        connection: &Connection,
+        caller: &Caller,
+        url: &str,
+    ) -> Outcome<i64> {
+        let name = callback_endpoint(caller, url);
         if let Some(endpoint) = self.numbers.get(&name) {
             return Ok(*endpoint);
         }
@@ -96,7 +102,8 @@ mod tests {
     use super::*;
 
     fn of_callback(endpoints: &mut Endpoints, connection: &Connection, url: &str) -> i64 {
-        let endpoint = endpoints.of_callback(connection, url);
+        let caller = Caller::named("c").expect("a name");
+        let endpoint = endpoints.of_callback(connection, &caller, url);
         endpoint.expect("an endpoint")
     }
 
@@ -106,7 +113,7 @@ mod tests {
         schema::migrate(&connection).expect("migrate");
         let some = format!(
             "WITH RECURSIVE some (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM some WHERE id < {count})
-            INSERT INTO endpoints SELECT id, 'http://h' || id, 1 FROM some;
+            INSERT INTO endpoints SELECT id, 'http://h' || id || ' c', 1 FROM some;
             INSERT INTO deliveries (endpoint, standing, status, next_at, attempts, checksum, record)
                 SELECT id, 0, 0, 1, 0, 0, x'' FROM endpoints WHERE id <= {waiting_to}"
         );

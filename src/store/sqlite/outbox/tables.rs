@@ -1,7 +1,7 @@
 //! The tables of the outbox.
 //!
 //! - `endpoints`: what deliveries wait for each other by, by number: one for each standing webhook, and
-//!   one for the callbacks to each host. Numbers are never used again.
+//!   one for the callbacks of each caller to each host. Numbers are never used again.
 //! - `webhooks`: the standing ones, by their endpoint.
 //! - `deliveries`: each with the message as of the outcome that it tells, as one blob. Those that wait
 //!   have a `next_at` and are in an index by it; of those of standing webhooks, which are listed, there
