@@ -47,13 +47,12 @@ impl Endpoints {
         }
         let mut statement = connection.prepare_cached(FIND)?;
         let found = statement.query_row([&*name], |row| row.get(0));
-        let endpoint = match found.optional()? {
-            Some(endpoint) => endpoint,
-            None => {
-                let endpoint = add(connection, &name)?;
-                self.forget_idle(connection, endpoint - KEPT_MAX)?;
-                endpoint
-            }
+        let endpoint = if let Some(endpoint) = found.optional()? {
+            endpoint
+        } else {
+            let endpoint = add(connection, &name)?;
+            self.forget_idle(connection, endpoint - KEPT_MAX)?;
+            endpoint
         };
         if self.numbers.len() >= KNOWN_MAX {
             self.numbers.clear();
