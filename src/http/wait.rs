@@ -1,5 +1,6 @@
 //! Looking messages up, now or once they are settled.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,18 +57,26 @@ pub(super) async fn look_up_settled(
     id: MessageId,
     wait: Duration,
 ) -> Result<Box<Record>, Problem> {
-    // The order matters: a commit between the two is told to the waiter.
-    let mut waiter = parts.waiters.register(id.row());
-    let mut record = look_up(parts, caller, id).await?;
-    if record.outcome.is_some() || wait.is_zero() {
-        return Ok(record);
+    let mut over = pin!(tokio::time::sleep(wait));
+    loop {
+        // The order matters: a commit between the two is told to the waiter.
+        let mut waiter = parts.waiters.register(id.row());
+        let mut record = look_up(parts, caller, id).await?;
+        if record.outcome.is_some() || wait.is_zero() {
+            return Ok(record);
+        }
+        tokio::select! {
+            settlement = waiter.settled() => {
+                // The end of the life before a replay, of which the record tells already, is no news.
+                if record.is_ended_by(&settlement) {
+                    record.outcome = Some(settlement);
+                    return Ok(record);
+                }
+            }
+            () = &mut over => return Ok(record),
+            () = stopped(parts.stop.clone()) => return Ok(record),
+        }
     }
-    tokio::select! {
-        settlement = waiter.settled() => record.outcome = Some(settlement),
-        () = tokio::time::sleep(wait) => {}
-        () = stopped(parts.stop.clone()) => {}
-    }
-    Ok(record)
 }
 
 /// What is kept of `id` once a commit that is under way has ended.
@@ -112,7 +121,7 @@ pub(super) async fn follow(
         if record.outcome.is_none() {
             let left = end.saturating_duration_since(clock::monotonic());
             let told = tokio::time::timeout(left, waiter.settled()).await;
-            record.outcome = told.ok();
+            record.outcome = told.ok().filter(|told| record.is_ended_by(told));
         }
         *progress = self::progress(parts, record);
     }

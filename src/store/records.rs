@@ -68,6 +68,15 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Whether a settlement is the end of the life that the record tells of, and not of an earlier or
+    /// a later one.
+    #[must_use]
+    pub fn is_ended_by(&self, settlement: &Settlement) -> bool {
+        settlement.revision == 2 * self.replays + 2
+    }
+}
+
 /// The place of a pending message among those who go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

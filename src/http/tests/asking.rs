@@ -11,8 +11,8 @@ use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
-    BulkReplay, Facts, Filter, Lookup, Oldest, OutcomesPage, Page, PageSize, PayloadLookup,
-    Pending, ReadStore, StoreError, Tally, UsedKey,
+    Audience as _, BulkReplay, Facts, Filter, Lookup, Oldest, OutcomesPage, Page, PageSize,
+    PayloadLookup, Pending, ReadStore, Settlement, StoreError, Tally, UsedKey,
 };
 
 async fn published(rig: &Rig) -> (MessageId, String) {
@@ -95,6 +95,36 @@ async fn a_long_poll_ends_with_the_final_status() {
     let (answer, ()) = tokio::join!(ask, settle);
     assert_eq!(answer.json()["status"], "confirmed");
     assert_eq!(answer.header("preference-applied"), Some("wait=60"));
+}
+
+#[tokio::test]
+async fn the_end_of_the_life_before_a_replay_is_no_news() {
+    let rig = Rig::new();
+    let (id, path) = published(&rig).await;
+    rig.model.settle(id, Status::Returned);
+    let replayed = rig.post(&format!("{path}/replay"), &[], "").await;
+    assert_eq!(replayed.status, StatusCode::ACCEPTED);
+    let ask = rig.get_with(&path, &[("prefer", "wait=60")]);
+    let settle = async {
+        tokio::task::yield_now().await;
+        let late = Settlement {
+            id,
+            status: Status::Returned,
+            reason: None,
+            attempts: 1,
+            duplicate_possible: false,
+            revision: 2,
+            settled_at: WallTime::default(),
+        };
+        rig.model.waiters.settled(&[late]);
+        rig.model.settle(id, Status::Confirmed);
+    };
+    let (answer, ()) = tokio::join!(ask, settle);
+    let told = answer.json();
+    assert_eq!(
+        (&told["status"], &told["revision"]),
+        (&json!("confirmed"), &json!(4))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -187,7 +187,7 @@ fn whoever_leaves_before_frees_the_key() {
     runtime.expect("a runtime").block_on(async {
         let bench = Bench::new(AMPLE, false);
         // The one thread that asks the store is busy, so nobody gets any further.
-        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let (let_go, held) = std::sync::mpsc::sync_channel::<()>(1);
         let busy = tokio::task::spawn_blocking(move || held.recv());
         {
             let mut first = pin!(accept_later(&bench, keyed("k", "a")));
