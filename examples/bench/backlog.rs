@@ -27,6 +27,7 @@ pub async fn measure(
             connections,
             batch: 1,
             payload: &"x".repeat(PAYLOAD_BYTES),
+            terms: "",
         })
         .await?;
     println!(

@@ -23,12 +23,15 @@ pub struct Load<'a> {
     pub batch: usize,
     /// Of every message.
     pub payload: &'a str,
+    /// More members of every message, each after a comma.
+    pub terms: &'a str,
 }
 
 impl Load<'_> {
     fn request(&self, host: &str) -> String {
-        let (queue, payload) = (self.queue, self.payload);
-        let one = format!(r#"{{"exchange":"","routing_key":"{queue}","payload":"{payload}"}}"#);
+        let (queue, payload, terms) = (self.queue, self.payload, self.terms);
+        let one =
+            format!(r#"{{"exchange":"","routing_key":"{queue}","payload":"{payload}"{terms}}}"#);
         let (path, prefer, body) = if self.batch == 1 {
             ("/v1/messages", "Prefer: return=minimal\r\n", one)
         } else {
@@ -124,15 +127,31 @@ impl Gateway {
 
     /// Posts messages over connections that each wait for an answer before the next request.
     pub async fn post(&self, load: &Load<'_>) -> Result<(), Failure> {
+        self.post_steadily(load, usize::MAX).await
+    }
+
+    /// As [`Gateway::post`], at most so many messages a second.
+    pub async fn post_steadily(
+        &self,
+        load: &Load<'_>,
+        per_second_max: usize,
+    ) -> Result<(), Failure> {
         let request: Arc<str> = load.request(&self.address).into();
         let requests = load.messages / load.connections / load.batch;
+        let per_second_max = u64::try_from(per_second_max)?;
+        let between = u64::try_from(load.connections * load.batch)? * 1_000_000 / per_second_max;
         let mut posting = JoinSet::new();
         for _ in 0..load.connections {
             let (address, request) = (self.address.clone(), Arc::clone(&request));
             posting.spawn(async move {
                 let mut socket = TcpStream::connect(address).await?;
                 socket.set_nodelay(true)?;
+                let mut pace =
+                    (between > 0).then(|| tokio::time::interval(Duration::from_micros(between)));
                 for _ in 0..requests {
+                    if let Some(pace) = &mut pace {
+                        pace.tick().await;
+                    }
                     let answer = exchange(&mut socket, &request).await?;
                     if !answer.starts_with("HTTP/1.1 202") {
                         return Err(Failure::from(answer));
@@ -192,6 +211,33 @@ impl Gateway {
         Ok(took)
     }
 
+    /// Asks for anything; gives the body of the answer, which must be a good one.
+    pub async fn ask(&self, method: &str, path: &str, body: &str) -> Result<String, Failure> {
+        let mut socket = TcpStream::connect(&self.address).await?;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        let answer = exchange(&mut socket, &request).await?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.starts_with("HTTP/1.1 20") => Ok(body.to_owned()),
+            _ => Err(answer.into()),
+        }
+    }
+
+    /// A connection on which a stream of events was asked for.
+    pub async fn listen(&self, query: &str) -> Result<TcpStream, Failure> {
+        let mut socket = TcpStream::connect(&self.address).await?;
+        let request = format!(
+            "GET /v1/events{query} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            self.address
+        );
+        socket.write_all(request.as_bytes()).await?;
+        Ok(socket)
+    }
+
     async fn ready(&self) -> Result<String, Failure> {
         let mut socket = TcpStream::connect(&self.address).await?;
         exchange(
@@ -222,6 +268,7 @@ fn launch(uri: &str, store: &str, address: &str) -> Result<Child, Failure> {
         .env("AMQPOST_BROKER_URL", uri)
         .env("AMQPOST_STORE_URL", store)
         .env("AMQPOST_LOG_FILTER", "error")
+        .env("AMQPOST_WEBHOOK_ALLOW", "127.0.0.0/8")
         .stdout(Stdio::null());
     Ok(command.spawn()?)
 }

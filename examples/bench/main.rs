@@ -1,12 +1,13 @@
 //! How fast, beside a bare pipelined lapin publisher in the same run on the same broker.
 //!
-//! `cargo run --release --example bench -- publisher|gateway|backlog|poison [--messages N]
-//! [--rounds N] [--returned PERCENT] [--connections N] [--batch N] [--memory]`
+//! `cargo run --release --example bench -- MODE [--messages N] [--rounds N] [--returned PERCENT]
+//! [--connections N] [--batch N] [--memory]`; the modes are `publisher`, `gateway`, `backlog`,
+//! `poison`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
 //! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
 //! `backlog` lets messages of 1 KiB pile up while the broker is away; `poison` sends bad messages
-//! among good ones. The others take turns with lapin on
+//! among good ones; the rest are told of in their own modules. `publisher` and `gateway` take turns with lapin on
 //! one quorum queue: 256 bytes, persistent, mandatory, 1000 in flight on each connection. Told for
 //! each round: settled messages a second, and microseconds of CPU for each message of the process
 //! that publishes. The broker is `AMQPOST_BROKER_URL`.
@@ -23,6 +24,11 @@ mod cpu;
 mod gateway;
 mod poison;
 mod publisher;
+mod receiver;
+mod replays;
+mod schedules;
+mod streams;
+mod webhooks;
 
 use std::time::Instant;
 
@@ -49,6 +55,16 @@ fn argument(name: &str, default: usize) -> usize {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The median, the 99th of a hundred, and the last.
+fn percentiles(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let at = values.len().saturating_sub(1) * percent / 100;
+        values.get(at).copied().unwrap_or_default()
+    };
+    format!("p50 {:.1} p99 {:.1} max {:.1}", at(50), at(99), at(100))
 }
 
 /// Rates and microseconds of one way, round by round.
@@ -110,19 +126,15 @@ async fn main() -> Result<(), Failure> {
     let mode = std::env::args().nth(1).unwrap_or_default();
     let in_memory = std::env::args().any(|argument| argument == "--memory");
     let whole = match mode.as_str() {
-        "publisher" | "backlog" => None,
+        "publisher" | "backlog" | "webhooks" | "dead-webhook" | "schedules" | "far-schedules"
+        | "replays" | "streams" => None,
         "gateway" | "poison" => {
             let gateway = Gateway::start(&uri, in_memory).await?;
             gateway.wait_ready("\"state\":\"up\"").await;
             Some(gateway)
         }
-        _ => return Err("say publisher, gateway, backlog or poison".into()),
+        _ => return Err("say which mode".into()),
     };
-    let messages = argument("--messages", 100_000);
-    let returned = argument("--returned", 0);
-    let connections = argument("--connections", 64);
-    let batch = argument("--batch", 1);
-    let messages = messages - messages % (connections * batch);
     let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel
@@ -131,42 +143,77 @@ async fn main() -> Result<(), Failure> {
     let queue = format!("amqpost.bench.{}", std::process::id());
     declare(&channel, &queue).await?;
 
-    if mode == "backlog" {
-        backlog::measure(&uri, &channel, &queue, messages, connections).await?;
-        channel
-            .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-            .await?;
-        return Ok(());
+    if !alone(&mode, &uri, whole.as_ref(), &channel, &queue).await? {
+        beside_lapin(&uri, whole.as_ref(), &channel, &queue).await?;
     }
-    if let ("poison", Some(gateway)) = (mode.as_str(), &whole) {
-        poison::measure(gateway, &channel, &queue, messages, connections).await?;
-        channel
-            .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-            .await?;
-        return Ok(());
+    channel
+        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+        .await?;
+    Ok(())
+}
+
+/// What is not compared with lapin; `false` if the mode is another.
+async fn alone(
+    mode: &str,
+    uri: &str,
+    whole: Option<&Gateway>,
+    channel: &Channel,
+    queue: &str,
+) -> Result<bool, Failure> {
+    let messages = argument("--messages", 100_000);
+    let connections = argument("--connections", 64);
+    let messages = messages - messages % connections;
+    match (mode, whole) {
+        ("backlog", _) => backlog::measure(uri, channel, queue, messages, connections).await?,
+        ("poison", Some(gateway)) => {
+            poison::measure(gateway, channel, queue, messages, connections).await?;
+        }
+        ("webhooks", _) => webhooks::measure(uri, queue).await?,
+        ("dead-webhook", _) => webhooks::measure_dead(uri, queue, messages).await?,
+        ("schedules", _) => schedules::measure(uri, queue).await?,
+        ("far-schedules", _) => schedules::measure_far(uri, queue, messages).await?,
+        ("replays", _) => replays::measure(uri, channel, queue, messages).await?,
+        ("streams", _) => streams::measure(uri, queue).await?,
+        _ => return Ok(false),
     }
+    Ok(true)
+}
+
+/// The publisher or the whole gateway, in turns with lapin.
+async fn beside_lapin(
+    uri: &str,
+    whole: Option<&Gateway>,
+    channel: &Channel,
+    queue: &str,
+) -> Result<(), Failure> {
+    let messages = argument("--messages", 100_000);
+    let returned = argument("--returned", 0);
+    let connections = argument("--connections", 64);
+    let batch = argument("--batch", 1);
+    let messages = messages - messages % (connections * batch);
     println!("{messages} messages a round");
     let (mut own, mut lapin) = (Told::default(), Told::default());
     for _ in 0..argument("--rounds", 5) {
-        if let Some(gateway) = &whole {
+        if let Some(gateway) = whole {
             let watch = Watch::start(&gateway.pid());
             gateway
                 .publish(&Load {
-                    queue: &queue,
+                    queue,
                     messages,
                     connections,
                     batch,
                     payload: std::str::from_utf8(&PAYLOAD)?,
+                    terms: "",
                 })
                 .await?;
             watch.stop("gateway", messages, &mut own);
         } else {
             let watch = Watch::start("self");
-            publisher::publish(&uri, &queue, messages, returned).await?;
+            publisher::publish(uri, queue, messages, returned).await?;
             watch.stop("publisher", messages, &mut own);
         }
         let watch = Watch::start("self");
-        bare_lapin::publish(&channel, &queue, messages, returned, &PAYLOAD).await?;
+        bare_lapin::publish(channel, queue, messages, returned, &PAYLOAD).await?;
         watch.stop("lapin", messages, &mut lapin);
     }
     let (own_rate, lapin_rate) = (median(own.rates), median(lapin.rates));
@@ -176,8 +223,5 @@ async fn main() -> Result<(), Failure> {
         median(lapin.micros),
         own_rate / lapin_rate
     );
-    channel
-        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-        .await?;
     Ok(())
 }
