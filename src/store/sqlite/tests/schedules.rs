@@ -363,3 +363,33 @@ fn a_message_without_wishes_pays_for_none() {
         assert_eq!(count(&mut bench, table), 0, "{table}");
     }
 }
+
+#[test]
+fn what_is_overdue_at_one_time_comes_by_turns_whatever_the_partition() {
+    let mut bench = Bench::new(options(16));
+    let limited = |row: u64, partition| Accepted {
+        partition,
+        ..with(
+            row,
+            Terms {
+                give_up_after_ms: Some(5),
+                ..Terms::default()
+            },
+        )
+    };
+    // Keys of the upper partitions are below those of the lower ones.
+    let all = [limited(1, 15), limited(2, 0), limited(3, 9), limited(4, 3)];
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let (mut after, mut rows) = (None, Vec::new());
+    for _ in 0..=all.len() {
+        let page = bench.store().overdue(at(5), after, 1).expect("overdue");
+        if let [record] = &page[..] {
+            let turn = record.standing.expect("it has a turn").turn;
+            after = Some((record.give_up_at.expect("a time"), turn));
+            rows.push(record.id.row().get());
+        }
+    }
+    assert_eq!(rows, [1, 2, 3, 4]);
+    let early = bench.store().overdue(at(4), None, 9).expect("overdue");
+    assert!(early.is_empty());
+}
