@@ -113,8 +113,13 @@ impl Place {
 
     /// A queue that takes nothing: every message is nacked.
     pub async fn declare_nacking(url: &str) -> Self {
+        Self::declare_with_room_for(url, 0).await
+    }
+
+    /// As [`Place::declare`], with a classic queue that takes so many messages and refuses all others.
+    pub async fn declare_with_room_for(url: &str, messages: i32) -> Self {
         let mut arguments = FieldTable::default();
-        arguments.insert("x-max-length".into(), AMQPValue::LongInt(0));
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(messages));
         arguments.insert(
             "x-overflow".into(),
             AMQPValue::LongString("reject-publish".into()),

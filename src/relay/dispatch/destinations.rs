@@ -71,8 +71,8 @@ struct Destination {
 pub(super) struct Destinations {
     hasher: RandomState,
     all: FxHashMap<Name, Destination>,
-    /// Idle ones are dropped when there are so many.
-    sweep_at: usize,
+    /// Idle ones are dropped when there are so many more than [`IDLE_MAX`].
+    sweep_beyond: usize,
     /// Those in quarantine that have somebody to be tried, in the order of their turns.
     turns: Turns,
     last_rank: u64,
@@ -88,7 +88,7 @@ impl Destinations {
     /// A message has come into memory.
     pub(super) fn enter(&mut self, draft: &Draft) -> Names {
         let Names { destination, key } = self.names(draft);
-        if self.all.len() > self.sweep_at {
+        if self.all.len() > self.sweep_beyond + IDLE_MAX {
             self.sweep();
         }
         self.all.entry(destination).or_default().users += 1;
@@ -148,7 +148,7 @@ impl Destinations {
 
     fn sweep(&mut self) {
         self.all.retain(|_, one| one.users > 0);
-        self.sweep_at = self.all.len() * 2 + IDLE_MAX;
+        self.sweep_beyond = self.all.len() * 2;
     }
 
     /// A message was handed over on the lane; `again` when it was counted as under way before.

@@ -87,6 +87,18 @@ fn a_destination_that_took_something_on_this_connection_is_believed_when_it_refu
     }
 }
 
+#[test]
+fn what_a_destination_took_is_remembered_while_nothing_is_in_memory_for_it() {
+    let mut world = world();
+    plain(&mut world, "", "a", 1);
+    pull(&mut world);
+    world.report([(0, Outcome::Confirmed)]);
+    refused(&mut world);
+    assert_eq!(world.dispatch.renewal_check(), None);
+    world.now += PAUSES[0];
+    world.run_out();
+}
+
 fn returned() -> Outcome {
     Outcome::Returned(Box::new(super::model::reason(ReasonCode::NoRoute)))
 }
