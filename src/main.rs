@@ -27,16 +27,16 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&amqpost::http::openapi_yaml()?)?,
         Command::Store(command) => {
-            let config = Config::load(&cli.file, cli.options)?;
+            let config = Config::load(&cli.file, &cli.options)?;
             store_command::run(&config, &command)?;
         }
         Command::Topology(command) => {
-            let config = Config::load(&cli.file, cli.options)?;
+            let config = Config::load(&cli.file, &cli.options)?;
             return runtime()?.block_on(topology_command::run(&config, &command));
         }
         Command::Serve => {
             Config::refuse_unknown_variables(std::env::vars_os().map(|(name, _)| name))?;
-            let config = Config::load(&cli.file, cli.options)?;
+            let config = Config::load(&cli.file, &cli.options)?;
             start_log(&config)?;
             runtime()?.block_on(amqpost::app::serve(config))?;
         }

@@ -4,10 +4,9 @@ use crate::domain::Caller;
 use crate::http::ApiKeys;
 
 /// The keys in `text`. No mistake shows a key: entries are told by their number.
-pub(super) fn parse(text: &str, mistakes: &mut Vec<String>) -> ApiKeys {
+pub(super) fn parse(text: &str, wrong: &mut impl FnMut(&str)) -> ApiKeys {
     let mut keys = ApiKeys::default();
-    let mut mistake =
-        |words: String| mistakes.push(format!("api_keys (AMQPOST_API_KEYS): {words}"));
+    let mut mistake = |words: String| wrong(&words);
     let entries = text.split(',').map(str::trim);
     for (number, entry) in (1..).zip(entries) {
         if entry.is_empty() {
@@ -39,7 +38,7 @@ mod tests {
 
     fn parsed(text: &str) -> (Vec<String>, Vec<String>) {
         let mut mistakes = Vec::new();
-        let keys = parse(text, &mut mistakes);
+        let keys = parse(text, &mut |words| mistakes.push(words.to_owned()));
         let names = keys.callers().iter().map(ToString::to_string).collect();
         (names, mistakes)
     }

@@ -19,7 +19,7 @@ impl BrokerUrls {
         let mut urls = Vec::new();
         for (index, url) in list.split(',').enumerate() {
             let url = parse_one(url.trim())
-                .map_err(|mistake| format!("address {} of broker_url {mistake}", index + 1))?;
+                .map_err(|mistake| format!("address {} {mistake}", index + 1))?;
             urls.push(url);
         }
         let vhost = |url: &AMQPUri| url.vhost.clone();
@@ -28,8 +28,7 @@ impl BrokerUrls {
             .any(|url| Some(&url.vhost) != urls.first().map(vhost).as_ref())
         {
             return Err(
-                "the addresses of broker_url must all name the same vhost: one gateway \
-                        serves one vhost"
+                "the addresses must all name the same vhost: one gateway serves one vhost"
                     .to_owned(),
             );
         }
@@ -157,7 +156,7 @@ mod tests {
         ] {
             let mistake = BrokerUrls::parse(bad).expect_err(bad);
             assert!(
-                mistake.contains("broker_url") && !mistake.contains("secret"),
+                mistake.contains("address") && !mistake.contains("secret"),
                 "{mistake}"
             );
         }

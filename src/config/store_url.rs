@@ -12,21 +12,19 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// Reads an address; without one, the file in the working directory.
+    /// Reads an address; an empty one is the file in the working directory.
     ///
     /// # Errors
     /// One sentence that says what is possible.
-    pub fn parse(url: Option<&str>) -> Result<Self, String> {
-        match url.filter(|url| !url.is_empty()) {
-            None => Ok(Self::Sqlite("amqpost-data/amqpost.db".into())),
-            Some("memory:") => Ok(Self::Memory),
-            Some(url) => match url.strip_prefix("sqlite:") {
+    pub fn parse(url: &str) -> Result<Self, String> {
+        match url {
+            "" => Ok(Self::Sqlite("amqpost-data/amqpost.db".into())),
+            "memory:" => Ok(Self::Memory),
+            url => match url.strip_prefix("sqlite:") {
                 Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-                _ => Err(
-                    "store_url (AMQPOST_STORE_URL) must be sqlite:FILE or memory:; other \
+                _ => Err("must be sqlite:FILE or memory:; other \
                           databases are not supported by this version yet"
-                        .to_owned(),
-                ),
+                    .to_owned()),
             },
         }
     }
@@ -39,14 +37,14 @@ mod tests {
     #[test]
     fn a_store_is_a_file_or_memory() {
         let file = |path: &str| Ok(StoreUrl::Sqlite(path.into()));
-        assert_eq!(StoreUrl::parse(None), file("amqpost-data/amqpost.db"));
+        assert_eq!(StoreUrl::parse(""), file("amqpost-data/amqpost.db"));
         assert_eq!(
-            StoreUrl::parse(Some("sqlite:/var/lib/a.db")),
+            StoreUrl::parse("sqlite:/var/lib/a.db"),
             file("/var/lib/a.db")
         );
-        assert_eq!(StoreUrl::parse(Some("memory:")), Ok(StoreUrl::Memory));
+        assert_eq!(StoreUrl::parse("memory:"), Ok(StoreUrl::Memory));
         for other in ["sqlite:", "postgres://h/db", "memory", "/var/lib/a.db"] {
-            assert!(StoreUrl::parse(Some(other)).is_err(), "{other}");
+            assert!(StoreUrl::parse(other).is_err(), "{other}");
         }
     }
 }

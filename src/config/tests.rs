@@ -1,3 +1,5 @@
+mod places;
+
 use std::io::Write as _;
 
 use clap::builder::Resettable;
@@ -17,7 +19,7 @@ fn parse<'a>(arguments: impl Iterator<Item = &'a str>) -> Cli {
 fn with(flags: &[&str]) -> Result<Config, ConfigError> {
     let arguments = ["amqpost"].iter().chain(flags);
     let cli = parse(arguments.copied());
-    Config::load(&cli.file, cli.options)
+    Config::load(&cli.file, &cli.options)
 }
 
 fn mistakes(flags: &[&str]) -> Vec<String> {
@@ -25,7 +27,8 @@ fn mistakes(flags: &[&str]) -> Vec<String> {
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let mut file = tempfile::Builder::new();
+    let mut file = file.suffix(".toml").tempfile().expect("a file");
     file.write_all(text.as_bytes()).expect("written");
     file
 }
@@ -55,13 +58,11 @@ fn the_example_file_names_every_option_with_its_default() {
     assert_eq!(with_file(text, &[]), with(&[]));
     let table: toml::Table = text.parse().expect("TOML");
     let command = Cli::command();
-    for option in command.get_arguments() {
-        let key = option.get_id().as_str();
-        assert!(
-            key == "path" || table.contains_key(key),
-            "{key} is not in the example file"
-        );
-    }
+    let options = command.get_arguments().map(|option| option.get_id());
+    let mut keys: Vec<_> = options.filter(|key| *key != "path").collect();
+    assert!(keys.len() > 40);
+    keys.retain(|key| !table.contains_key(key.as_str()));
+    assert_eq!(keys, [""; 0], "these are not in the example file");
 }
 
 #[test]
@@ -136,7 +137,10 @@ fn options_may_stand_before_and_after_the_command() {
     let after = parse(&["amqpost", "serve", "--lanes", "3"]);
     for cli in [before, after] {
         assert_eq!(cli.command, Some(Command::Serve));
-        assert_eq!(Config::load(&cli.file, cli.options).expect("good").lanes, 3);
+        assert_eq!(
+            Config::load(&cli.file, &cli.options).expect("good").lanes,
+            3
+        );
     }
     assert_eq!(parse(&["amqpost"]).command, None);
     assert_eq!(
@@ -151,7 +155,7 @@ fn an_unknown_key_of_the_file_is_named() {
         .expect_err("a mistake")
         .0;
     assert!(
-        mistakes[0].contains("line 2") && mistakes[0].contains("lains"),
+        mistakes[0].contains(".toml:2: lains: is no option; is lanes meant?"),
         "{mistakes:?}"
     );
 }
@@ -174,7 +178,11 @@ fn a_misspelt_environment_variable_is_named() {
     assert_eq!(refuse("AMQPOST_CONFIG"), Ok(()));
     assert_eq!(refuse("AMQPOST_PORT"), Ok(()));
     assert_eq!(refuse("PATH"), Ok(()));
-    assert!(refuse("AMQPOST_LANE").is_err_and(|error| error.0[0].contains("AMQPOST_LANE ")));
+    let told = refuse("AMQPOST_LANE").expect_err("misspelt").0;
+    assert_eq!(
+        told,
+        ["the environment variable AMQPOST_LANE is no option; is AMQPOST_LANES meant?"]
+    );
 }
 
 #[test]
@@ -191,8 +199,10 @@ fn what_is_not_supported_yet_is_refused() {
 #[test]
 fn a_store_has_room_for_few_lanes_and_is_not_tiny() {
     assert!(with(&["--lanes", "16"]).is_ok());
-    assert!(mistakes(&["--lanes", "17"])[0].contains("at most 16"));
-    assert!(mistakes(&["--store-bytes-max", "1000"])[0].contains("store_bytes_max"));
+    let lanes = "--lanes: lanes: must be a whole number from 1 to 16, and is \"17\"";
+    assert_eq!(mistakes(&["--lanes", "17"]), [lanes]);
+    let store = &mistakes(&["--store-bytes-max", "1000"])[0];
+    assert!(store.contains("store_bytes_max: must be a whole number of at least 67108864"));
 }
 
 #[test]
@@ -224,7 +234,7 @@ fn with_keys_other_machines_may_be_served() {
     // A faulty key is told without a word about the address.
     let told = mistakes(&["--api-keys", "billing:secret", "--listen", "0.0.0.0:80"]);
     assert!(
-        told.len() == 1 && told[0].contains("AMQPOST_API_KEYS"),
+        told.len() == 1 && told[0].starts_with("--api-keys: api_keys: entry 1"),
         "{told:?}"
     );
     assert!(!told[0].contains("secret"));
@@ -302,10 +312,10 @@ fn webhooks_are_signed_and_led_as_is_said_and_mistakes_show_no_secret() {
     ];
     let told = mistakes(&bad);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("AMQPOST_WEBHOOK_ALLOW"));
-    assert!(told[1].contains("AMQPOST_WEBHOOK_SECRETS") && !told[1].contains("aGlk"));
+    assert!(told[0].starts_with("--webhook-allow: webhook_allow: "));
+    assert!(told[1].starts_with("--webhook-secrets: ") && !told[1].contains("aGlk"));
     let many = mistakes(&["--webhooks-per-caller-max", "1001"]);
-    assert!(many[0].contains("webhooks_per_caller_max must be at most 1000"));
+    assert!(many[0].contains("webhooks_per_caller_max: must be a whole number from 0 to 1000"));
     assert!(with(&["--webhooks-per-caller-max", "1000"]).is_ok());
 }
 

@@ -19,28 +19,20 @@ pub struct Webhooks {
 }
 
 /// What is configured. No mistake shows a secret: entries are told by their number.
-pub(super) fn parse(
-    secrets: Option<&str>,
-    allow: Option<&str>,
-    mistakes: &mut Vec<String>,
-) -> Webhooks {
-    let allow = allow.unwrap_or_default().parse();
-    let allow = allow.unwrap_or_else(|error| {
-        mistakes.push(format!("webhook_allow (AMQPOST_WEBHOOK_ALLOW): {error}"));
+pub(super) fn parse(secrets: &str, allow: &str, wrong: &mut impl FnMut(&str, &str)) -> Webhooks {
+    let allow = allow.parse().unwrap_or_else(|error| {
+        wrong("webhook_allow", &format!("{error}"));
         AllowList::default()
     });
     Webhooks {
-        secrets: read_secrets(secrets.unwrap_or_default(), mistakes),
+        secrets: read_secrets(secrets, &mut |words| wrong("webhook_secrets", words)),
         allow,
     }
 }
 
-fn read_secrets(text: &str, mistakes: &mut Vec<String>) -> BTreeMap<Caller, Vec<Secret>> {
+fn read_secrets(text: &str, wrong: &mut impl FnMut(&str)) -> BTreeMap<Caller, Vec<Secret>> {
     let mut secrets: BTreeMap<Caller, Vec<Secret>> = BTreeMap::new();
-    let mut mistake = |words: String| {
-        let option = "webhook_secrets (AMQPOST_WEBHOOK_SECRETS)";
-        mistakes.push(format!("{option}: {words}"));
-    };
+    let mut mistake = |words: String| wrong(&words);
     let entries = text.split(',').map(str::trim);
     for (number, entry) in (1..).zip(entries) {
         if entry.is_empty() {
@@ -96,9 +88,15 @@ mod tests {
     const B: &str = "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBB+//+";
     const C: &str = "whsec_CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC";
 
-    fn parsed(text: &str) -> (Vec<(String, Vec<String>)>, Vec<String>) {
+    fn parsed_with(secrets: &str, allow: &str) -> (Webhooks, Vec<String>) {
         let mut mistakes = Vec::new();
-        let webhooks = parse(Some(text), None, &mut mistakes);
+        let mut wrong = |key: &str, words: &str| mistakes.push(format!("{key}: {words}"));
+        let webhooks = parse(secrets, allow, &mut wrong);
+        (webhooks, mistakes)
+    }
+
+    fn parsed(text: &str) -> (Vec<(String, Vec<String>)>, Vec<String>) {
+        let (webhooks, mistakes) = parsed_with(text, "");
         let reveal = |secrets: Vec<Secret>| secrets.iter().map(Secret::reveal).collect();
         let secrets = webhooks.secrets.into_iter();
         let secrets = secrets.map(|(caller, secrets)| (caller.to_string(), reveal(secrets)));
@@ -134,7 +132,7 @@ mod tests {
         assert!(secrets.is_empty());
         assert_eq!(mistakes.len(), 6, "{mistakes:?}");
         for (number, mistake) in (1..).zip(&mistakes) {
-            let start = "webhook_secrets (AMQPOST_WEBHOOK_SECRETS): entry";
+            let start = "webhook_secrets: entry";
             assert!(
                 mistake.starts_with(&format!("{start} {number}: ")),
                 "{mistake}"
@@ -153,17 +151,16 @@ mod tests {
 
     #[test]
     fn an_allow_list_that_is_none_is_told_with_what_it_may_be() {
-        let mut mistakes = Vec::new();
-        let list = parse(None, Some("127.0.0.0/8,hooks.internal"), &mut mistakes).allow;
-        assert!(list.names("hooks.internal") && mistakes.is_empty());
-        parse(None, Some("10.0.0.0/33"), &mut mistakes);
-        assert!(mistakes[0].starts_with("webhook_allow (AMQPOST_WEBHOOK_ALLOW): "));
+        let (webhooks, mistakes) = parsed_with("", "127.0.0.0/8,hooks.internal");
+        assert!(webhooks.allow.names("hooks.internal") && mistakes.is_empty());
+        let (_, mistakes) = parsed_with("", "10.0.0.0/33");
+        assert!(mistakes[0].starts_with("webhook_allow: "));
         assert!(mistakes[0].contains("0 to 32"), "{mistakes:?}");
     }
 
     #[test]
     fn secrets_are_hidden_when_a_configuration_is_shown() {
-        let webhooks = parse(Some(A), None, &mut Vec::new());
+        let (webhooks, _) = parsed_with(A, "");
         assert!(!format!("{webhooks:?}").contains("AAAA"));
     }
 }

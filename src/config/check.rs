@@ -1,0 +1,140 @@
+//! What the options mean: from the values that were given to a [`Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::given::Given;
+use super::mistakes::{ConfigError, Mistakes};
+use super::options::Values;
+use super::{BrokerUrls, Config, StoreUrl, api_keys, webhooks};
+use crate::domain::{Limits, RetrySchedule};
+use crate::http;
+
+/// The configuration that was given.
+///
+/// # Errors
+/// All mistakes: those found so far and those found here.
+pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, ConfigError> {
+    let values = Values::of(given);
+    // Keys that are faulty were meant to be there.
+    let is_open = values.allow_anonymous
+        || !values.api_keys.is_empty()
+        || mistakes.concern("api_keys")
+        || mistakes.concern("api_keys_file");
+    let mut wrong = |key: &str, words: &str| mistakes.of(given, key, words);
+    let keys = api_keys::parse(&values.api_keys, &mut |words| wrong("api_keys", words));
+    let listen = listen(&values.listen, is_open, &mut wrong);
+    let webhooks = webhooks::parse(&values.webhook_secrets, &values.webhook_allow, &mut wrong);
+    let store = StoreUrl::parse(&values.store_url);
+    let store = store.map_err(|words| wrong("store_url", &words));
+    let brokers = BrokerUrls::parse(&values.broker_url);
+    let brokers = brokers.map_err(|words| wrong("broker_url", &words));
+    check_relations(&values, &mut wrong);
+    let (Ok(brokers), Ok(store)) = (brokers, store) else {
+        return Err(mistakes.into());
+    };
+    mistakes.none(Config {
+        listen,
+        brokers,
+        store,
+        topology_file: topology_file(&values.topology_file),
+        history_age: seconds(values.history_seconds),
+        store_bytes_max: values.store_bytes_max,
+        lane_memory_messages_max: values.lane_memory_messages_max,
+        lane_memory_bytes_max: values.lane_memory_bytes_max,
+        allow_anonymous: values.allow_anonymous,
+        log_format: values.log_format,
+        log_filter: values.log_filter.clone(),
+        lanes: values.lanes,
+        window_messages: values.window_messages,
+        window_bytes: values.window_bytes,
+        shutdown_grace: seconds(values.shutdown_grace_seconds),
+        retry: RetrySchedule {
+            tries_max: values.retry_tries_max,
+            pause_min: Duration::from_millis(values.retry_pause_ms_min),
+            pause_max: Duration::from_millis(values.retry_pause_ms_max),
+        },
+        exchange_known: seconds(values.exchange_known_seconds),
+        stall_after: Duration::from_millis(values.stall_after_ms.into()),
+        connect_timeout: seconds(values.connect_timeout_seconds),
+        heartbeat: seconds(values.heartbeat_seconds.into()),
+        webhooks,
+        http: settings(&values, keys),
+        limits: limits(&values),
+    })
+}
+
+/// What one option alone cannot be wrong about.
+fn check_relations(values: &Values, wrong: &mut impl FnMut(&str, &str)) {
+    if values.bodies_bytes_max < values.body_bytes_max {
+        wrong("bodies_bytes_max", "must not be below body_bytes_max");
+    }
+    if values.retry_pause_ms_min > values.retry_pause_ms_max {
+        wrong("retry_pause_ms_min", "must not be above retry_pause_ms_max");
+    }
+}
+
+fn listen(text: &str, is_open: bool, wrong: &mut impl FnMut(&str, &str)) -> SocketAddr {
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let words = format!(
+            "must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080, and is {text:?}"
+        );
+        wrong("listen", &words);
+        return SocketAddr::from(([127, 0, 0, 1], 8080));
+    };
+    if !address.ip().to_canonical().is_loopback() && !is_open {
+        let words = format!(
+            "is {address}, which other machines can reach, and there are no keys: listen on \
+             127.0.0.1, give callers keys by AMQPOST_API_KEYS, or set AMQPOST_ALLOW_ANONYMOUS=true \
+             to serve everybody"
+        );
+        wrong("listen", &words);
+    }
+    address
+}
+
+/// As for the other options, an empty text is none.
+fn topology_file(path: &str) -> Option<PathBuf> {
+    Some(path)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
+
+fn settings(values: &Values, api_keys: http::ApiKeys) -> http::Settings {
+    http::Settings {
+        loopback_only: !values.allow_anonymous && api_keys.is_empty(),
+        api_keys,
+        allow_anonymous: values.allow_anonymous,
+        connections_max: values.connections_max,
+        bodies_bytes_max: values.bodies_bytes_max,
+        header_read_seconds_max: values.header_read_seconds_max,
+        idle_seconds_max: values.idle_seconds_max,
+        body_read_seconds_max: values.body_read_seconds_max,
+        write_stall_seconds_max: values.write_stall_seconds_max,
+        event_streams_max: values.event_streams_max,
+        idempotency_seconds: values.idempotency_seconds,
+        webhooks_per_caller_max: values.webhooks_per_caller_max,
+        webhook_secret_overlap_seconds: values.webhook_secret_overlap_seconds,
+    }
+}
+
+fn limits(values: &Values) -> Limits {
+    Limits {
+        body_bytes_max: values.body_bytes_max,
+        batch_items_max: values.batch_items_max,
+        payload_bytes_max: values.payload_bytes_max,
+        headers_bytes_max: values.headers_bytes_max,
+        json_depth_max: values.json_depth_max,
+        wait_seconds_max: values.wait_seconds_max,
+        schedule_seconds_max: values.schedule_seconds_max,
+        pending_messages_max: values.pending_messages_max,
+        pending_bytes_max: values.pending_bytes_max,
+        history_messages_max: values.history_messages_max,
+        history_bytes_max: values.history_bytes_max,
+    }
+}
