@@ -18,7 +18,7 @@ use crate::domain::rules::Callbacks;
 use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
 use crate::http::{self, Gateway, Parts};
-use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop};
+use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
 use crate::notify::{Events, Everybody, Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
@@ -62,6 +62,13 @@ pub enum AppError {
 /// # Errors
 /// [`AppError`], when the gateway cannot start or a part of it fails.
 pub async fn serve(config: Config) -> Result<(), AppError> {
+    tokio::select! {
+        ended = run(config) => ended,
+        never = systemd::watchdog() => match never {},
+    }
+}
+
+async fn run(config: Config) -> Result<(), AppError> {
     let window = Window {
         messages: config.window_messages,
         bytes: config.window_bytes,
@@ -106,23 +113,18 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let tail =
         Arc::clone(&told.events).tail(Arc::clone(&readers.messages), parts.stop_http.watch());
     parts.http.spawn("tail of events", tail);
-    let stop = &parts.stop_http;
-    let gateway = gateway(&config, &relay, readers, &told, topology, rates, stop);
+    let gateway = gateway(&config, &relay, readers, &told, topology, rates, &parts);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
     );
     tracing::info!(%address, lanes = config.lanes, "listening");
     warn_about(&config);
+    systemd::ready(&format!("listening on {address}"));
 
-    tokio::select! {
-        signal = asked_to_stop() => {
-            tracing::info!(signal = signal.map_err(AppError::System)?, "stopping");
-        }
-        ended = parts.ended() => {
-            parts.answer_the_last().await;
-            return Err(ended.into());
-        }
+    if let Err(ended) = parts.until_asked_to_stop(config.shutdown_delay).await? {
+        parts.answer_the_last().await;
+        return Err(ended.into());
     }
     parts.stop(&config, &relay).await?;
     tracing::info!("stopped");
@@ -132,6 +134,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
 /// The tasks of the process, by the order in which they stop.
 #[derive(Default)]
 struct Running {
+    leaving: Stop,
     http: Tasks,
     stop_http: Stop,
     lanes: Tasks,
@@ -146,6 +149,29 @@ impl Running {
             ended = self.http.ended() => ended,
             ended = self.lanes.ended() => ended,
             ended = self.journal.ended() => ended,
+        }
+    }
+
+    /// Returns when the process is to stop: `delay` after it was asked to, during which it says that it is
+    /// not ready and serves nevertheless. Whoever asks again does not want to wait.
+    async fn until_asked_to_stop(
+        &mut self,
+        delay: Duration,
+    ) -> Result<Result<(), Ended>, AppError> {
+        let signal = tokio::select! {
+            signal = asked_to_stop() => signal.map_err(AppError::System)?,
+            ended = self.ended() => return Ok(Err(ended)),
+        };
+        tracing::info!(signal, delay_seconds = delay.as_secs(), "stopping");
+        self.leaving.tell();
+        systemd::stopping("settling what is in flight");
+        if delay.is_zero() {
+            return Ok(Ok(()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(delay) => Ok(Ok(())),
+            signal = asked_to_stop() => signal.map(|_| Ok(())).map_err(AppError::System),
+            ended = self.ended() => Ok(Err(ended)),
         }
     }
 
@@ -199,7 +225,7 @@ fn gateway(
     told: &Everybody,
     topology: watch::Receiver<Status>,
     rates: Arc<Rates>,
-    stop: &Stop,
+    parts: &Running,
 ) -> Gateway {
     let rules = Rules {
         limits: config.limits.clone(),
@@ -223,7 +249,8 @@ fn gateway(
         rules,
         settings: config.http.clone(),
         topology,
-        stop: stop.watch(),
+        leaving: parts.leaving.watch(),
+        stop: parts.stop_http.watch(),
     })
 }
 

@@ -1,12 +1,14 @@
 //! The command line: reads the configuration and hands over to [`amqpost::app`].
 
+mod healthcheck_command;
 mod store_command;
 mod topology_command;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use amqpost::config::{Cli, Command, Config, LogFormat};
+use amqpost::config::{Cli, Command, Config, LogFormat, read_topology};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -26,6 +28,23 @@ type Failure = Box<dyn std::error::Error>;
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&amqpost::http::openapi_yaml()?)?,
+        Command::CheckConfig => {
+            refuse_unknown_variables()?;
+            let config = Config::load(&cli.file, &cli.options)?;
+            if let Some(file) = &config.topology_file {
+                read_topology(file, config.brokers.vhost())?;
+            }
+            print("the configuration is good\n")?;
+        }
+        Command::Config => print(&Config::effective(&cli.file, &cli.options)?)?,
+        Command::Healthcheck {
+            ready,
+            timeout_seconds,
+        } => {
+            let config = Config::load(&cli.file, &cli.options)?;
+            let limit = Duration::from_secs(timeout_seconds.into());
+            runtime()?.block_on(healthcheck_command::run(&config, ready, limit))?;
+        }
         Command::Store(command) => {
             let config = Config::load(&cli.file, &cli.options)?;
             store_command::run(&config, &command)?;
@@ -35,13 +54,18 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return runtime()?.block_on(topology_command::run(&config, &command));
         }
         Command::Serve => {
-            Config::refuse_unknown_variables(std::env::vars_os().map(|(name, _)| name))?;
+            refuse_unknown_variables()?;
             let config = Config::load(&cli.file, &cli.options)?;
             start_log(&config)?;
             runtime()?.block_on(amqpost::app::serve(config))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn refuse_unknown_variables() -> Result<(), Failure> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    Ok(Config::refuse_unknown_variables(names)?)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -48,6 +48,7 @@ const ROOMS: &[Room] = &[
             "chance",
         ],
     ),
+    room("healthcheck_command", &["config"]),
     room("store_command", &["domain", "store", "config"]),
     room("topology_command", &["domain", "broker", "config"]),
     room(
@@ -57,6 +58,7 @@ const ROOMS: &[Room] = &[
             "config",
             "lifecycle",
             "http",
+            "healthcheck_command",
             "store_command",
             "topology_command",
         ],
@@ -80,7 +82,10 @@ const ONLY_IN: &[Outside] = &[
     outside("amq_protocol", &["broker/rabbitmq"]),
     outside("amq_protocol_uri", &["broker/rabbitmq", "config"]),
     outside("axum", &["http", "app"]),
-    outside("hyper", &["http", "app", "notify/webhooks"]),
+    outside(
+        "hyper",
+        &["http", "app", "notify/webhooks", "healthcheck_command"],
+    ),
     outside("tower", &["http", "app"]),
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),

@@ -49,6 +49,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
         lanes: values.lanes,
         window_messages: values.window_messages,
         window_bytes: values.window_bytes,
+        shutdown_delay: seconds(values.shutdown_delay_seconds),
         shutdown_grace: seconds(values.shutdown_grace_seconds),
         retry: RetrySchedule {
             tries_max: values.retry_tries_max,

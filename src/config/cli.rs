@@ -32,6 +32,20 @@ pub enum Command {
     Serve,
     /// Print openapi.yaml and end.
     Openapi,
+    /// Tell what is wrong with the configuration: the file, the environment, the flags, and the files
+    /// that they name; fails if anything is.
+    CheckConfig,
+    /// Print the configuration as it is, as a file that says the same, without its secrets.
+    Config,
+    /// Ask the gateway that is served with this configuration how it is; fails unless all is well.
+    Healthcheck {
+        /// Ask whether it accepts messages, not only whether it lives.
+        #[arg(long)]
+        ready: bool,
+        /// Seconds for the answer to come.
+        #[arg(long, default_value_t = 3)]
+        timeout_seconds: u32,
+    },
     /// Look after a SQLite store, with the gateway running or not.
     #[command(subcommand)]
     Store(StoreCommand),

@@ -7,6 +7,7 @@ mod api_keys;
 mod brokers;
 mod check;
 mod cli;
+mod effective;
 mod file;
 mod flags;
 mod given;
@@ -39,8 +40,7 @@ use given::Given;
 use mistakes::Mistakes;
 
 /// Variables of the project's scripts and tests, which a gateway may inherit.
-const FOR_SCRIPTS: [&str; 5] = [
-    "AMQPOST_PORT",
+const FOR_SCRIPTS: [&str; 4] = [
     "AMQPOST_TEST_FULL",
     "AMQPOST_TEST_BROKER_URL",
     "AMQPOST_TEST_BINARY",
@@ -78,6 +78,8 @@ pub struct Config {
     pub window_messages: usize,
     /// Bytes in flight on one lane.
     pub window_bytes: usize,
+    /// Time in which readiness is denied and everything still served, when the process is told to stop.
+    pub shutdown_delay: Duration,
     /// Time to settle what is in flight when the process is told to stop.
     pub shutdown_grace: Duration,
     /// When nacked messages are tried again.
@@ -110,7 +112,18 @@ impl Config {
         check::check(&given, mistakes)
     }
 
-    /// Looks for misspelt options among the names of the environment's variables.
+    /// What [`Self::load`] comes to, as a file that says the same, without the secrets.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn effective(file: &ConfigFile, options: &Options) -> Result<String, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let given = Given::load(file, options, &mut mistakes);
+        check::check(&given, mistakes).map(|_| effective::effective(&given))
+    }
+
+    /// Looks for misspelt options among the names of the environment's variables. What Kubernetes sets for
+    /// a service that is called amqpost is not meant for the gateway.
     ///
     /// # Errors
     /// Every variable that begins like one of the gateway's and is none.
@@ -127,7 +140,7 @@ impl Config {
             .into_iter()
             .filter_map(|name| name.into_string().ok())
             .filter(|name| name.starts_with("AMQPOST_") && !FOR_SCRIPTS.contains(&name.as_str()))
-            .filter(|name| !known(name))
+            .filter(|name| !known(name) && !is_service_link(name))
             .map(|name| nearest::unknown_variable(&name))
             .collect();
         if mistakes.is_empty() {
@@ -136,6 +149,22 @@ impl Config {
             Err(ConfigError(mistakes))
         }
     }
+}
+
+/// Whether Kubernetes may have set this variable, for a service that is called amqpost or begins so.
+fn is_service_link(name: &str) -> bool {
+    let is_of_port = |rest: &str| {
+        let mut parts = rest.split('_');
+        let number = parts.next().unwrap_or_default();
+        let protocol = parts.next().unwrap_or_default();
+        number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name
+            .split_once("_PORT_")
+            .is_some_and(|(_, rest)| is_of_port(rest))
 }
 
 #[cfg(test)]

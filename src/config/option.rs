@@ -110,8 +110,10 @@ impl Kind {
 
     /// The same, for a text with secrets in it that looks as `masked` says when it is shown.
     pub(super) fn secret(self, masked: fn(&str) -> String) -> Self {
-        let _ = self;
-        Self::Secret(masked)
+        match self {
+            Self::Text => Self::Secret(masked),
+            other => other,
+        }
     }
 
     /// The value that a flag or a variable gives.

@@ -122,7 +122,10 @@ options! {
     window_messages: usize = 1000usize, within 1..;
     /// Bytes in flight on one lane.
     window_bytes: usize = 32usize << 20, within 1..;
-    /// Seconds to settle what is in flight when the process is told to stop.
+    /// Seconds in which /readyz says 503 and everything is still served, when the process is told to
+    /// stop, so that load balancers hear of it.
+    shutdown_delay_seconds: u32 = 0u32;
+    /// Seconds to settle what is in flight after that.
     shutdown_grace_seconds: u32 = 20u32;
     /// Tries for a message that the broker nacks, the first one included.
     retry_tries_max: u32 = 10u32, within 1..;

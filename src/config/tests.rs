@@ -1,3 +1,4 @@
+mod effective;
 mod places;
 
 use std::io::Write as _;
@@ -58,7 +59,7 @@ fn the_example_file_names_every_option_with_its_default() {
     assert_eq!(with_file(text, &[]), with(&[]));
     let table: toml::Table = text.parse().expect("TOML");
     let command = Cli::command();
-    let options = command.get_arguments().map(|option| option.get_id());
+    let options = command.get_arguments().map(clap::Arg::get_id);
     let mut keys: Vec<_> = options.filter(|key| *key != "path").collect();
     assert!(keys.len() > 40);
     keys.retain(|key| !table.contains_key(key.as_str()));
@@ -178,6 +179,16 @@ fn a_misspelt_environment_variable_is_named() {
     assert_eq!(refuse("AMQPOST_CONFIG"), Ok(()));
     assert_eq!(refuse("AMQPOST_PORT"), Ok(()));
     assert_eq!(refuse("PATH"), Ok(()));
+    for link in [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTP",
+        "PORT_8080_TCP_ADDR",
+        "PODS_PORT_8080_TCP",
+    ] {
+        assert_eq!(refuse(&format!("AMQPOST_{link}")), Ok(()), "{link}");
+    }
+    assert!(refuse("AMQPOST_PORT_LISTEN").is_err() && refuse("AMQPOST_PORT_80").is_err());
     let told = refuse("AMQPOST_LANE").expect_err("misspelt").0;
     assert_eq!(
         told,

@@ -30,6 +30,8 @@ pub(super) struct ReadinessJson<'a> {
     /// `ready` or `not_ready`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// The process is about to stop, and still serves.
+    stopping: bool,
     store: StoreJson,
     broker: BrokerJson<'a>,
     topology: TopologyJson<'a>,
@@ -150,13 +152,14 @@ pub(super) async fn alive() -> Response {
 )]
 pub(super) async fn ready(State(gateway): State<Gateway>) -> Response {
     let health = gateway.backend.health();
-    let status = if health.accepting {
+    let stopping = *gateway.leaving.borrow();
+    let status = if health.accepting && !stopping {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let topology = gateway.topology.borrow().clone();
-    answer::json(status, &readiness(&health, &topology))
+    answer::json(status, &readiness(&health, stopping, &topology))
 }
 
 fn topology_json(topology: &topology::Status) -> TopologyJson<'_> {
@@ -178,16 +181,17 @@ fn topology_json(topology: &topology::Status) -> TopologyJson<'_> {
     }
 }
 
-fn readiness<'a>(health: &'a Health, topology: &'a topology::Status) -> ReadinessJson<'a> {
-    let (status, store) = if health.accepting {
-        ("ready", "ok")
-    } else {
-        ("not_ready", "refusing")
-    };
+fn readiness<'a>(
+    health: &'a Health,
+    stopping: bool,
+    topology: &'a topology::Status,
+) -> ReadinessJson<'a> {
+    let ready = health.accepting && !stopping;
     ReadinessJson {
-        status,
+        status: if ready { "ready" } else { "not_ready" },
+        stopping,
         store: StoreJson {
-            state: store,
+            state: if health.accepting { "ok" } else { "refusing" },
             pending_messages: health.pending_messages,
         },
         broker: BrokerJson::of(&health.broker),

@@ -179,6 +179,9 @@ pub struct Parts {
     pub settings: Settings,
     /// What has become of the topology at the broker.
     pub topology: watch::Receiver<topology::Status>,
+    /// Becomes true when the process is about to stop, perhaps a while before it does: from then on it
+    /// is not ready, and still serves.
+    pub leaving: watch::Receiver<bool>,
     /// Becomes true when the process stops: who waits is answered at once. A sender that is gone
     /// means the same.
     pub stop: watch::Receiver<bool>,

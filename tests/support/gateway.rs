@@ -259,6 +259,16 @@ impl Gateway {
         }
     }
 
+    /// The binary with the gateway's own settings, to do something else.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command();
+        command
+            .args(arguments)
+            .envs(&self.environment)
+            .current_dir(self.directory.path());
+        command
+    }
+
     fn log_path(&self) -> PathBuf {
         self.directory.path().join("log")
     }
@@ -269,17 +279,8 @@ impl Gateway {
             .append(true)
             .open(self.log_path())
             .expect("the directory is ours");
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AMQPOST_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = self.command(&["serve"]);
         command
-            .arg("serve")
-            .envs(&self.environment)
-            .current_dir(self.directory.path())
-            .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log);
         let directory = Some(self.directory.path());
@@ -313,6 +314,18 @@ impl Drop for Gateway {
             eprintln!("---- log of the gateway ----\n{}---- end ----", self.log());
         }
     }
+}
+
+/// The binary, deaf to the environment that the tests run in, and without input.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AMQPOST_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
 }
 
 /// The binary of this build, or the one that `AMQPOST_TEST_BINARY` names.

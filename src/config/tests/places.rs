@@ -7,15 +7,17 @@ use crate::config::source::Source;
 /// What variables say, and below them a file.
 fn with_variables(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let file = file(text);
-    let file = ConfigFile {
-        path: Some(file.path().to_owned()),
-    };
-    let options = variables.iter().map(|(key, value)| {
+    let path = Some(file.path().to_owned());
+    Config::load(&ConfigFile { path }, &super::places::variables(variables))
+}
+
+/// The environment with these variables, by the keys of their options.
+pub(super) fn variables(given: &[(&str, &str)]) -> Options {
+    let variables = given.iter().map(|(key, value)| {
         let option = by_key(key).expect(key);
         (option, Source::Variable(option), value.into())
     });
-    // Here the file is still there.
-    Config::load(&file, &Options(options.collect()))
+    Options(variables.collect())
 }
 
 fn told(loaded: Result<Config, ConfigError>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Settings;
 use super::model::Rig;
@@ -311,17 +311,25 @@ async fn health_is_told() {
     });
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "ok", "pending_messages": 0});
-    let ready = json!({"status": "ready", "store": store, "broker": broker, "topology": topology});
-    assert_eq!((answer.status, answer.json()), (StatusCode::OK, ready));
+    let ready = |status: &str, stopping: bool, store: Value| {
+        json!({
+            "status": status, "stopping": stopping, "store": store, "broker": broker, "topology": topology
+        })
+    };
+    let told = (answer.status, answer.json());
+    assert_eq!(told, (StatusCode::OK, ready("ready", false, store.clone())));
+    // Whoever is about to go says so, and still takes messages.
+    rig.leaving.send_replace(true);
+    let answer = rig.get("/readyz").await;
+    let unready = StatusCode::SERVICE_UNAVAILABLE;
+    let told = (answer.status, answer.json());
+    assert_eq!(told, (unready, ready("not_ready", true, store)));
+    rig.leaving.send_replace(false);
     *rig.model.accepting.lock() = false;
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "refusing", "pending_messages": 0});
-    let not_ready =
-        json!({"status": "not_ready", "store": store, "broker": broker, "topology": topology});
-    assert_eq!(
-        (answer.status, answer.json()),
-        (StatusCode::SERVICE_UNAVAILABLE, not_ready)
-    );
+    let told = (answer.status, answer.json());
+    assert_eq!(told, (unready, ready("not_ready", false, store)));
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ pub(super) struct Rig {
     pub(super) model: Arc<Model>,
     pub(super) gateway: Gateway,
     pub(super) router: Router,
+    pub(super) leaving: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -267,6 +268,7 @@ impl Rig {
             replayings: Mutex::default(),
             write_fails: Mutex::default(),
         });
+        let (leaving, is_leaving) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
         let gateway = Gateway::new(Parts {
             backend: Arc::clone(&model) as Arc<dyn Backend>,
@@ -278,9 +280,11 @@ impl Rig {
             rules,
             settings,
             topology: watch::Sender::default().subscribe(),
+            leaving: is_leaving,
             stop: stopping,
         });
         Self {
+            leaving,
             model,
             router: router(gateway.clone()),
             gateway,
