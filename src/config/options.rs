@@ -141,7 +141,7 @@ options! {
     connect_timeout_seconds: u32 = 10u32, within 1..;
     /// Seconds between heartbeats that are offered to the broker.
     heartbeat_seconds: u16 = 10u16, within 1..;
-    /// HTTP connections that are open at the same time; more wait.
+    /// HTTP connections that are open at the same time; for one more, an idle one is closed.
     connections_max: usize = 10_000usize, within 1..;
     /// Bytes of all bodies that are being received, beyond 64 KiB each.
     bodies_bytes_max: usize = 256usize << 20;

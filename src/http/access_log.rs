@@ -40,4 +40,10 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     response
 }
 
+/// Logs a request that could not be read, and was answered with `code`.
+pub(super) fn unparsed(code: Code) {
+    let status = code.status().as_u16();
+    tracing::info!(target: TARGET, status, code = code.as_str(), "refused unread");
+}
+
 const TARGET: &str = "amqpost::access";

@@ -1,4 +1,4 @@
-//! Reading a request's body within its limits of size, time and memory.
+//! Reading a request's body within its limits of size, time and memory, and without holding others up.
 //!
 //! The limit for one body times the number of connections is more memory than any machine has, so
 //! all large bodies share a budget; small ones are free, and bounded by the number of connections.
@@ -10,12 +10,17 @@ use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::accept;
 use super::parse::Faults;
 use super::problem::{Code, Problem};
 use super::state::Gateway;
+use crate::relay::AcceptError;
 
 /// What a body has free, and the unit that it takes from the budget beyond.
 const UNIT_BYTES: usize = 64 << 10;
+
+/// Making sense of a larger body would hold up the other requests of its thread.
+const PARSED_AT_ONCE_BYTES_MAX: usize = 256 << 10;
 
 /// Memory for bodies, shared by all requests.
 pub(super) struct BodyBudget(Semaphore);
@@ -37,6 +42,26 @@ pub(super) struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
+    /// What `parse` makes of the bytes, which are gone afterwards. Large ones are given to a thread that
+    /// serves no connections.
+    pub(super) async fn parse<T: Send + 'static>(
+        &mut self,
+        parse: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes.len() <= PARSED_AT_ONCE_BYTES_MAX {
+            return Ok(parse(&bytes));
+        }
+        match tokio::task::spawn_blocking(move || parse(&bytes)).await {
+            Ok(parsed) => Ok(parsed),
+            Err(error) => match error.try_into_panic() {
+                // The layer above answers it as any other.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(accept::refused(&AcceptError::Stopping)),
+            },
+        }
+    }
+
     /// The room without the bytes.
     pub(super) fn without_bytes(self) -> impl Send + use<'a> {
         self.held

@@ -5,42 +5,24 @@
 //! given rings only when bytes of a head have arrived, or when the connection has idled long enough.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-/// A stream, and the timer that knows whether something has arrived on it. hyper's own time for the
-/// head must be `head` too.
-pub(super) fn watch(stream: TcpStream, head: Duration, idle: Duration) -> (Watched, HeadTimer) {
-    let arrived = Arc::new(AtomicBool::new(false));
-    let timer = HeadTimer {
-        arrived: Arc::clone(&arrived),
-        head,
-        idle,
-    };
-    (Watched { stream, arrived }, timer)
-}
-
-/// A stream that remembers that something was read.
-pub(super) struct Watched {
-    stream: TcpStream,
-    arrived: Arc<AtomicBool>,
-}
+use super::phase::Phase;
 
 /// Measures from the moment when hyper starts to expect a head.
 #[derive(Clone)]
 pub(super) struct HeadTimer {
-    arrived: Arc<AtomicBool>,
-    head: Duration,
-    idle: Duration,
+    /// Knows whether something has arrived.
+    pub(super) phase: Arc<Phase>,
+    /// hyper's own time for the head must be this too.
+    pub(super) head: Duration,
+    pub(super) idle: Duration,
 }
 
 struct HeadSleep {
@@ -56,13 +38,13 @@ impl Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        // What was read before belongs to the request before.
-        self.arrived.store(false, Ordering::Relaxed);
+        let now = self.now();
+        self.phase.expect_head(now);
         Box::pin(HeadSleep {
             timer: self.clone(),
             tick: TokioTimer::new().sleep_until(deadline),
             next_tick: deadline,
-            idle_end: self.now() + self.idle,
+            idle_end: now + self.idle,
         })
     }
 
@@ -80,57 +62,12 @@ impl Future for HeadSleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.tick.as_mut().poll(cx));
-            if self.timer.arrived.load(Ordering::Relaxed) || self.next_tick >= self.idle_end {
+            if self.timer.phase.has_arrived() || self.next_tick >= self.idle_end {
                 return Poll::Ready(());
             }
             let next = (self.next_tick + self.timer.head).min(self.idle_end);
             self.next_tick = next;
             self.tick = TokioTimer::new().sleep_until(next);
         }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.arrived.store(true, Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

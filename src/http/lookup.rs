@@ -50,8 +50,9 @@ pub(super) async fn lookup(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
-    let body = body::read(body, &gateway).await?;
-    let ids = parse::ids(&body.bytes).map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
+    let mut body = body::read(body, &gateway).await?;
+    let parsed = body.parse(parse::ids).await?;
+    let ids = parsed.map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     drop(body);
     let known_form = ids.known_form.clone();
     let found = wait::ask(&gateway, move |store| store.get_many(&known_form)).await?;

@@ -12,9 +12,11 @@ mod api_keys;
 mod authentication;
 mod body;
 mod cancel;
+mod crowd;
 mod cursor;
 mod events;
 mod filter;
+mod framing;
 mod get_group;
 mod get_message;
 mod get_payload;
@@ -22,6 +24,7 @@ mod get_replay;
 mod head_time;
 mod health;
 mod idempotent;
+mod linger;
 mod list_messages;
 mod lookup;
 mod loopback;
@@ -31,17 +34,20 @@ mod message_json;
 mod openapi;
 mod panics;
 mod parse;
+mod phase;
 mod prefer;
 mod problem;
 mod publish_batch;
 mod publish_message;
 mod publish_raw;
 mod query;
+pub mod reading;
 mod replay;
 mod serve;
 mod start_replay;
 mod state;
 mod stats;
+mod unparsed;
 mod wait;
 mod webhooks;
 mod write_stall;
@@ -113,6 +119,7 @@ pub fn router(gateway: Gateway) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panics::answer))
+        .layer(from_fn(framing::guard))
         .layer(from_fn_with_state(gateway.clone(), loopback::guard))
         .layer(from_fn(access_log::log))
         .with_state(gateway)

@@ -19,6 +19,8 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// What went wrong. The words are stable; callers must ignore those that they do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// The request is not HTTP, or its framing can be read in two ways.
+    MalformedRequest,
     /// The body is not one JSON object.
     MalformedJson,
     /// The body ended early or broke off.
@@ -57,6 +59,10 @@ pub enum Code {
     BodyTooLarge,
     /// There are more items in it than allowed.
     TooManyItems,
+    /// The target of the request is longer than allowed.
+    UriTooLong,
+    /// The head of the request is larger than allowed.
+    HeadTooLarge,
     /// The body is of a type or encoding that is not taken here.
     UnsupportedMediaType,
     /// Some fields of a message are faulty; each is named.
@@ -79,7 +85,8 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documents.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
+        Self::MalformedRequest,
         Self::MalformedJson,
         Self::IncompleteBody,
         Self::InvalidQuery,
@@ -99,6 +106,8 @@ impl Code {
         Self::PayloadNotKept,
         Self::BodyTooLarge,
         Self::TooManyItems,
+        Self::UriTooLong,
+        Self::HeadTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidMessage,
         Self::InvalidRequest,
@@ -114,6 +123,7 @@ impl Code {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::MalformedRequest => "malformed_request",
             Self::MalformedJson => "malformed_json",
             Self::IncompleteBody => "incomplete_body",
             Self::InvalidQuery => "invalid_query",
@@ -133,6 +143,8 @@ impl Code {
             Self::PayloadNotKept => "payload_not_kept",
             Self::BodyTooLarge => "body_too_large",
             Self::TooManyItems => "too_many_items",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadTooLarge => "head_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidMessage => "invalid_message",
             Self::InvalidRequest => "invalid_request",
@@ -149,7 +161,8 @@ impl Code {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedJson
+            Self::MalformedRequest
+            | Self::MalformedJson
             | Self::IncompleteBody
             | Self::InvalidQuery
             | Self::InvalidCursor
@@ -165,6 +178,8 @@ impl Code {
             | Self::NotReplayable => StatusCode::CONFLICT,
             Self::HistoryExpired | Self::PayloadNotKept => StatusCode::GONE,
             Self::BodyTooLarge | Self::TooManyItems => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidMessage | Self::InvalidRequest | Self::IdempotencyKeyReused => {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -181,6 +196,7 @@ impl Code {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
+            Self::MalformedRequest => "The request is not proper HTTP",
             Self::MalformedJson => "The body is not the JSON that is expected",
             Self::IncompleteBody => "The body broke off",
             Self::InvalidQuery => "The query has faulty parameters",
@@ -200,6 +216,8 @@ impl Code {
             Self::PayloadNotKept => "The payload is no longer kept",
             Self::BodyTooLarge => "The body is too large",
             Self::TooManyItems => "Too many items in one request",
+            Self::UriTooLong => "The target of the request is too long",
+            Self::HeadTooLarge => "The head of the request is too large",
             Self::UnsupportedMediaType => "Unsupported media type or encoding",
             Self::InvalidMessage => "The message has faulty fields",
             Self::InvalidRequest => "The request has faults",

@@ -4,12 +4,11 @@
 
 use std::io::Write as _;
 
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::parse::{self, Batch, Faults, Form, Refusal};
+use super::parse::{self, Batch, Faults};
 use super::prefer::{AnswerBody, Preferences};
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
@@ -17,9 +16,6 @@ use super::state::Gateway;
 use super::{accept, body, idempotent, media_type, openapi};
 use crate::domain::{Caller, MessageId, Status};
 use crate::relay::{AcceptError, Acceptance, Keyed};
-
-/// Reading a larger body would hold up the other requests of its thread.
-const READ_AT_ONCE_BYTES_MAX: usize = 256 << 10;
 
 /// Publish many messages
 ///
@@ -51,8 +47,11 @@ pub(super) async fn publish_batch(
     let form = media_type::batch_form(&head.headers)?;
     refuse_headers(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
-    let bytes = std::mem::take(&mut body.bytes);
-    let Batch { good, faulty } = read(bytes, form, caller, &gateway).await?;
+    let rules = gateway.clone();
+    let parsed = body.parse(move |bytes| parse::batch(bytes, form, rules.intake(&caller)));
+    let Batch { good, faulty } = parsed
+        .await?
+        .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     // The body itself is gone by now; its room is given back when its messages are in the store.
     let room = body.without_bytes();
     let accepted = accept(&gateway, good).await;
@@ -111,28 +110,6 @@ async fn accept(gateway: &Gateway, good: Vec<Keyed>) -> Vec<Accepted> {
     (accepted.into_iter())
         .map(|one| one.map(Acceptance::New))
         .collect()
-}
-
-async fn read(
-    bytes: Bytes,
-    form: Form,
-    caller: Caller,
-    gateway: &Gateway,
-) -> Result<Batch, Problem> {
-    let refused = |refusal: Refusal| refusal.problem(Code::InvalidRequest);
-    if bytes.len() <= READ_AT_ONCE_BYTES_MAX {
-        return parse::batch(&bytes, form, gateway.intake(&caller)).map_err(refused);
-    }
-    let gateway = gateway.clone();
-    let reading = move || parse::batch(&bytes, form, gateway.intake(&caller));
-    match tokio::task::spawn_blocking(reading).await {
-        Ok(read) => read.map_err(refused),
-        Err(error) => match error.try_into_panic() {
-            // The layer above answers it as any other.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(accept::refused(&AcceptError::Stopping)),
-        },
-    }
 }
 
 /// The answer when not one message could be accepted although some could be later: the caller shall come

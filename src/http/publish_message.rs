@@ -34,11 +34,13 @@ pub(super) async fn publish_message(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
-    let body = body::read(body, &gateway).await?;
+    let mut body = body::read(body, &gateway).await?;
     let mut faults = header_faults(&head.headers);
     let key = parse::idempotency_key::of_headers(&head.headers, "", &mut faults);
-    let intake = gateway.intake(&caller);
-    let keyed = parse::message(&body.bytes, intake, key, faults)
+    let rules = gateway.clone();
+    let parsed = body.parse(move |bytes| parse::message(bytes, rules.intake(&caller), key, faults));
+    let keyed = parsed
+        .await?
         .map_err(|refusal| refusal.problem(Code::InvalidMessage))?;
     accept::one(&gateway, keyed, body.without_bytes(), &head.headers).await
 }

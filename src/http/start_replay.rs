@@ -67,8 +67,10 @@ pub(super) async fn start_replay(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
-    let body = body::read(body, &gateway).await?;
-    let filter = parse::replay_filter(&body.bytes, caller)
+    let mut body = body::read(body, &gateway).await?;
+    let parsed = body.parse(move |bytes| parse::replay_filter(bytes, caller));
+    let filter = parsed
+        .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     drop(body);
     let wish = gateway.backend.replay_matching(filter).await;

@@ -116,7 +116,7 @@ pub struct Settings {
     pub api_keys: ApiKeys,
     /// Whoever comes without a key is that caller too, also where there are keys.
     pub allow_anonymous: bool,
-    /// Connections that are open at the same time; more wait to be accepted.
+    /// Connections that are open at the same time; for one more, one that idles is closed, or it waits.
     pub connections_max: usize,
     /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
     pub bodies_bytes_max: usize,

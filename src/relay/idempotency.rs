@@ -39,6 +39,25 @@ struct Place {
     answer: Option<Answer>,
 }
 
+/// Hashing more at once would hold up the other requests of its thread.
+const HASHED_AT_ONCE_BYTES_MAX: usize = 256 << 10;
+
+/// A place for each message; `None` when the process is ending.
+async fn places(messages: Vec<Keyed>) -> Option<Vec<Place>> {
+    let keyed = messages.iter().filter(|keyed| keyed.key.is_some());
+    let bytes: usize = keyed.map(|keyed| keyed.draft.payload.len()).sum();
+    let place = |keyed: Keyed| Place {
+        fingerprint: keyed.key.as_ref().map(|_| Fingerprint::of(&keyed.draft)),
+        keyed: Some(keyed),
+        answer: None,
+    };
+    let make = move || messages.into_iter().map(place).collect();
+    if bytes <= HASHED_AT_ONCE_BYTES_MAX {
+        return Some(make());
+    }
+    tokio::task::spawn_blocking(make).await.ok()
+}
+
 impl Relay {
     /// Accepts messages that have passed the rules, in their order and each on its own. A key that was
     /// used within `kept` (as `store` knows it, or because its message is being committed) stands for
@@ -50,12 +69,10 @@ impl Relay {
         store: &Arc<dyn ReadStore>,
         kept: Duration,
     ) -> Vec<Answer> {
-        let place = |keyed: Keyed| Place {
-            fingerprint: keyed.key.as_ref().map(|_| Fingerprint::of(&keyed.draft)),
-            keyed: Some(keyed),
-            answer: None,
+        let count = messages.len();
+        let Some(mut places) = places(messages).await else {
+            return vec![Err(AcceptError::Stopping); count];
         };
-        let mut places: Vec<_> = messages.into_iter().map(place).collect();
         while places.iter().any(|place| place.answer.is_none()) {
             self.accept_round(&mut places, store, kept).await;
         }

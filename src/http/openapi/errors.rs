@@ -11,7 +11,13 @@ use super::responses::{Responses, content, header};
 use crate::domain::Fault;
 
 /// What any endpoint may answer before it looks at the request.
-const GUARD: [Code; 2] = [Code::HostNotAllowed, Code::CrossSiteRequest];
+const GUARD: [Code; 5] = [
+    Code::HostNotAllowed,
+    Code::CrossSiteRequest,
+    Code::MalformedRequest,
+    Code::UriTooLong,
+    Code::HeadTooLarge,
+];
 
 /// The problems of `codes`, and what any endpoint may answer before it looks at the request.
 pub(super) fn errors(codes: &[&[Code]]) -> Responses {

@@ -14,6 +14,9 @@ mod request;
 mod responses;
 mod webhooks;
 
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::http::{HeaderName, header};
 use utoipa::OpenApi;
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -179,9 +182,11 @@ fn forbid_null(document: &mut utoipa::openapi::OpenApi) {
         OperatingResponses
     )
 )]
-pub(super) async fn document() -> ([(HeaderName, &'static str); 1], String) {
-    let yaml = yaml().unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/yaml")], yaml)
+pub(super) async fn document() -> ([(HeaderName, &'static str); 1], Bytes) {
+    // Whoever asks needs no key, and must not cause the work of making it each time.
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| yaml().unwrap_or_default().into());
+    let headers = [(header::CONTENT_TYPE, "application/yaml")];
+    (headers, DOCUMENT.clone())
 }
 
 fn description(limits: &Limits) -> String {

@@ -37,8 +37,12 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
-    let body = body::read(body, &gateway).await?;
-    let wanted = webhook(&body.bytes, Purpose::Make, &gateway.rules.callbacks.allow)
+    let mut body = body::read(body, &gateway).await?;
+    let rules = gateway.clone();
+    let parsed =
+        body.parse(move |bytes| webhook(bytes, Purpose::Make, &rules.rules.callbacks.allow));
+    let wanted = parsed
+        .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     drop(body);
     let secret = super::new_secret();

@@ -39,8 +39,12 @@ pub(in crate::http) async fn update(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
-    let body = body::read(body, &gateway).await?;
-    let patch = webhook(&body.bytes, Purpose::Change, &gateway.rules.callbacks.allow)
+    let mut body = body::read(body, &gateway).await?;
+    let rules = gateway.clone();
+    let parsed =
+        body.parse(move |bytes| webhook(bytes, Purpose::Change, &rules.rules.callbacks.allow));
+    let patch = parsed
+        .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     drop(body);
     super::find(&gateway, &caller, id).await?;
