@@ -103,3 +103,87 @@ fn client(address: IpAddr) -> IpAddr {
         v4 @ IpAddr::V4(_) => v4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use std::time::Duration;
+    use tokio::task::JoinSet;
+
+    struct Rig {
+        crowd: Crowd,
+        tasks: JoinSet<()>,
+        seats: Vec<(Id, Seat)>,
+    }
+
+    impl Rig {
+        /// Connections, by the address of each; the first one has idled longest.
+        fn new(addresses: &[&str]) -> Self {
+            let now = clock::monotonic();
+            let mut rig = Self {
+                crowd: Crowd::default(),
+                tasks: JoinSet::new(),
+                seats: Vec::new(),
+            };
+            for (number, address) in addresses.iter().enumerate() {
+                let later = Duration::from_secs(number as u64);
+                let seat = Seat::new(Phase::new(now + later));
+                let task = rig.tasks.spawn(std::future::pending()).id();
+                let address = address.parse().expect("an address");
+                rig.crowd.joined(task, address, seat.clone());
+                rig.seats.push((task, seat));
+            }
+            rig
+        }
+
+        /// Which ones are asked to leave, one after the other.
+        async fn asked(&mut self, count: usize) -> Vec<usize> {
+            let mut asked = Vec::new();
+            for _ in 0..count {
+                self.crowd.make_room();
+                let mut waiting: Vec<_> = (self.seats.iter().enumerate())
+                    .map(|(number, (_, seat))| {
+                        Box::pin(async move {
+                            seat.is_wanted().await;
+                            number
+                        })
+                    })
+                    .collect();
+                let first = std::future::poll_fn(|cx| {
+                    let ready = waiting
+                        .iter_mut()
+                        .find_map(|one| match one.as_mut().poll(cx) {
+                            std::task::Poll::Ready(number) => Some(number),
+                            std::task::Poll::Pending => None,
+                        });
+                    std::task::Poll::Ready(ready)
+                });
+                let Some(number) = first.await else { break };
+                drop(waiting);
+                self.crowd.left(self.seats[number].0);
+                asked.push(number);
+            }
+            asked
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_most_gives_up_the_one_that_has_idled_longest() {
+        let mut rig = Rig::new(&["10.0.0.2", "10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1"]);
+        assert_eq!(rig.asked(5).await, [1, 2, 0, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_network_of_ipv6_is_one_client() {
+        let mut rig = Rig::new(&["2001:db8:0:1::1", "2001:db8::1", "2001:db8::ffff:2"]);
+        assert_eq!(rig.asked(1).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_served_stays() {
+        let mut rig = Rig::new(&["10.0.0.1", "10.0.0.1", "10.0.0.2"]);
+        rig.seats[0].1.phase.serve();
+        assert_eq!(rig.asked(3).await, [1, 2]);
+    }
+}

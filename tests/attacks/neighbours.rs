@@ -16,7 +16,7 @@ const ALONE: usize = 200;
 const SLOWER_MAX: u32 = 10;
 const SLOWER_REST: Duration = Duration::from_millis(100);
 
-/// Runs `attack` while good callers publish. All of theirs is accepted, and half of it nearly as fast as
+/// Runs `attack` while good callers publish. All of theirs is accepted, and nine of ten nearly as fast as
 /// without it. Gives what the attack gives.
 pub(crate) async fn beside<T>(
     target: &Arc<Target>,
@@ -32,7 +32,7 @@ pub(crate) async fn beside<T>(
         came
     };
     let (beside, came) = tokio::join!(publishing, attacking);
-    eprintln!("{what}: {alone:?} alone, {beside:?} beside it (medians)");
+    eprintln!("{what}: {alone:?} alone, {beside:?} beside it (90 %)");
     assert!(
         beside <= alone * SLOWER_MAX + SLOWER_REST,
         "{what}: {alone:?} alone, {beside:?} beside it"
@@ -46,7 +46,7 @@ enum Until {
     Over(Arc<AtomicBool>),
 }
 
-/// Publishes and gives the median of the times to the 202. Each caller has its connection anew now and then, as
+/// Publishes and gives the time within which nine of ten had their 202. Each caller has its connection anew now and then, as
 /// those have who come newly.
 async fn publish(target: &Arc<Target>, until: Until) -> Duration {
     let mut callers = JoinSet::new();
@@ -90,5 +90,11 @@ async fn publish(target: &Arc<Target>, until: Until) -> Duration {
     }
     let mut took = callers.join_all().await.concat();
     took.sort_unstable();
-    took[took.len() / 2]
+    eprintln!(
+        "median {:?}, longest {:?} of {}",
+        took[took.len() / 2],
+        took[took.len() - 1],
+        took.len()
+    );
+    took[(took.len() - 1) * 9 / 10]
 }
