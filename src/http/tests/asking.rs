@@ -1,12 +1,13 @@
 //! `GET /v1/messages/{id}`, and what stands beside the API.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::Settings;
-use super::model::Rig;
+use super::model::{Model, Rig};
 use crate::domain::{Caller, Limits, MessageId, Reason, ReasonCode, RowId, Status, Turn, WallTime};
 use crate::relay::Progress;
 use crate::store::memory::{HistoryBudget, MemoryStore};
@@ -95,6 +96,35 @@ async fn a_long_poll_ends_with_the_final_status() {
     let (answer, ()) = tokio::join!(ask, settle);
     assert_eq!(answer.json()["status"], "confirmed");
     assert_eq!(answer.header("preference-applied"), Some("wait=60"));
+}
+
+/// The worst moment for a commit: behind the look into the store that does not show it yet.
+#[tokio::test]
+async fn what_ends_while_the_store_is_being_asked_is_told_at_once() {
+    let store = MemoryStore::new(HistoryBudget {
+        keys_kept: Duration::from_hours(24),
+        messages_max: 1,
+        bytes_max: usize::MAX,
+    });
+    let (kept, model) = (store.clone(), Arc::new(OnceLock::<Arc<Model>>::new()));
+    let ends = Arc::clone(&model);
+    let get = move |id| {
+        let found = kept.get(id).expect("an answer");
+        let model = ends.get().expect("the rig is ready");
+        model.settle(id, Status::Confirmed);
+        found
+    };
+    let reader = Silent {
+        keys: None,
+        get: Some(Box::new(get)),
+    };
+    let limits = Limits::default();
+    let rig = Rig::over(store, Arc::new(reader), limits, Settings::default());
+    assert!(model.set(Arc::clone(&rig.model)).is_ok());
+    let (_, path) = published(&rig).await;
+    let ask = rig.get_with(&path, &[("prefer", "wait=60")]);
+    let answer = tokio::time::timeout(Duration::from_secs(30), ask).await;
+    assert_eq!(answer.expect("at once").json()["status"], "confirmed");
 }
 
 #[tokio::test]
@@ -193,14 +223,25 @@ async fn what_is_no_longer_kept_is_gone() {
     );
 }
 
-/// Answers nothing, but for keys when it is given some.
+type Get = Box<dyn Fn(MessageId) -> Lookup + Send + Sync>;
+
+/// Answers nothing, but for keys and for messages when it is given some.
+#[derive(Default)]
 pub(super) struct Silent {
-    pub(super) keys: Option<MemoryStore>,
+    keys: Option<MemoryStore>,
+    get: Option<Get>,
+}
+
+impl Silent {
+    pub(super) fn with_keys(keys: Option<MemoryStore>) -> Self {
+        Self { keys, get: None }
+    }
 }
 
 impl ReadStore for Silent {
-    fn get(&self, _: MessageId) -> Result<Lookup, StoreError> {
-        Err(StoreError::Unavailable("it does not answer".to_owned()))
+    fn get(&self, id: MessageId) -> Result<Lookup, StoreError> {
+        let gone = || StoreError::Unavailable("it does not answer".to_owned());
+        self.get.as_ref().map(|get| get(id)).ok_or_else(gone)
     }
 
     fn get_many(&self, _: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
@@ -271,13 +312,13 @@ impl ReadStore for Silent {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
     let store = MemoryStore::new(HistoryBudget {
-        keys_kept: std::time::Duration::from_hours(24),
+        keys_kept: Duration::from_hours(24),
         messages_max: 1,
         bytes_max: usize::MAX,
     });
     let rig = Rig::over(
         store,
-        Arc::new(Silent { keys: None }),
+        Arc::new(Silent::default()),
         Limits::default(),
         Settings::default(),
     );

@@ -301,7 +301,7 @@ async fn a_store_that_does_not_answer_is_a_503() {
         messages_max: 1,
         bytes_max: 1,
     });
-    let silent: Arc<dyn ReadStore> = Arc::new(Silent { keys: None });
+    let silent: Arc<dyn ReadStore> = Arc::new(Silent::default());
     let rig = Rig::over(store, silent, Limits::default(), Settings::default());
     let answer = rig.get("/v1/events").await;
     assert_eq!(

@@ -246,7 +246,7 @@ async fn a_store_that_does_not_answer_accepts_no_key_and_takes_no_acceptance_bac
     let over = |keys: Option<MemoryStore>| {
         Rig::over(
             store.clone(),
-            Arc::new(Silent { keys }),
+            Arc::new(Silent::with_keys(keys)),
             Limits::default(),
             Settings::default(),
         )

@@ -324,7 +324,7 @@ async fn a_store_that_does_not_answer_is_a_503() {
         messages_max: 1,
         bytes_max: usize::MAX,
     };
-    let silent = Arc::new(Silent { keys: None });
+    let silent = Arc::new(Silent::default());
     let rig = Rig::over(
         MemoryStore::new(budget),
         silent,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::bench::{AMPLE, Bench, draft, is_pending, soon};
 use crate::clock;
-use crate::domain::{Caller, Draft, MessageId};
+use crate::domain::{Caller, Draft, Fingerprint, Message, MessageId, RowId};
 use crate::relay::{AcceptError, Acceptance, Keyed, Relay};
-use crate::store::{ReadStore, StoreError};
+use crate::store::{Accepted, Batch, KeyUse, ReadStore, StoreError, WriteStore};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -102,6 +102,21 @@ async fn keys_of_different_callers_and_messages_without_one_have_nothing_to_do_w
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 4);
+}
+
+#[tokio::test]
+async fn whoever_races_with_another_callers_key_waits_for_nobody() {
+    let bench = Bench::new(AMPLE, false);
+    bench.hold();
+    let mut first = Box::pin(accept_later(&bench, keyed("k", "a")));
+    until_commit_begins(&bench, &mut first).await;
+    let mut theirs = keyed("k", "a");
+    theirs.draft.caller = Caller::named("other").expect("a name");
+    let mut theirs = Box::pin(accept_later(&bench, theirs));
+    assert!(is_pending(&mut theirs).await);
+    bench.let_go();
+    let (first, theirs) = (new(&soon(first).await), new(&soon(theirs).await));
+    assert_ne!(first, theirs);
 }
 
 #[tokio::test]
@@ -235,6 +250,39 @@ async fn a_key_is_forgotten_after_its_time_and_not_before() {
     assert_ne!(first, second);
     let answer = accept(&bench, keyed("k", "b")).await;
     assert_eq!(answer, Ok(Acceptance::Repeat(second)));
+}
+
+#[tokio::test]
+async fn a_key_counts_to_the_end_of_its_time() {
+    const HOUR: Duration = Duration::from_hours(1);
+    const MINUTE: Duration = Duration::from_mins(1);
+    let bench = Bench::new(AMPLE, false);
+    let Keyed { draft, key } = keyed("k", "a");
+    let row = RowId::first_at(clock::wall().minus(HOUR)).expect("after 1970");
+    let first = MessageId::from_parts(row, 7);
+    let accepted = Accepted {
+        key: key.map(|key| {
+            let fingerprint = Fingerprint::of(&draft);
+            Box::new(KeyUse { key, fingerprint })
+        }),
+        message: Arc::new(Message {
+            id: first,
+            accepted_at: row.time(),
+            draft,
+        }),
+        partition: 0,
+        due: None,
+    };
+    let batch = Batch {
+        accepted: &[accepted],
+        ..Batch::default()
+    };
+    bench.kept.clone().commit(&batch).expect("commit");
+    let (relay, store) = parts(&bench);
+    let again = |kept| relay.accept_keyed(vec![keyed("k", "a")], &store, kept);
+    let answer = soon(again(HOUR + MINUTE)).await;
+    assert_eq!(answer, [Ok(Acceptance::Repeat(first))]);
+    assert_ne!(new(&soon(again(HOUR - MINUTE)).await[0]), first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -125,7 +125,7 @@ async fn a_message_whose_time_is_over_ends_while_the_broker_is_away_and_others_s
     let stays = bench.accept("a").await;
     let ended = outcome(&bench, limited).await;
     assert!(clock::wall() >= from.plus_ms(300), "too early");
-    assert!(clock::wall() < from.plus_ms(1300), "too late");
+    assert!(clock::wall() < from.plus_ms(5300), "too late");
     assert_eq!(
         (ended.status, code(&ended)),
         (Status::Failed, Some(ReasonCode::Expired))
@@ -144,10 +144,11 @@ async fn a_message_whose_time_is_over_ends_while_the_broker_is_away_and_others_s
 #[tokio::test]
 async fn a_message_in_flight_is_given_up_only_when_its_hand_over_leaves_it_pending() {
     let mut bench = Bench::new(AMPLE, true);
-    let lost = accept(&bench, limited(100)).await;
-    let sent = accept(&bench, limited(100)).await;
+    // Long enough for a busy machine to get them into flight.
+    let lost = accept(&bench, limited(2000)).await;
+    let sent = accept(&bench, limited(2000)).await;
     assert_eq!(bench.pull(), [lost, sent]);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(2300)).await;
     assert!(record(&bench, lost).outcome.is_none(), "it is in flight");
     bench.report(lost, Outcome::Unknown);
     bench.report(sent, Outcome::Confirmed);
@@ -163,7 +164,7 @@ async fn a_message_in_flight_is_given_up_only_when_its_hand_over_leaves_it_pendi
 #[tokio::test]
 async fn a_message_between_two_tries_is_given_up_in_time() {
     let mut bench = Bench::new(AMPLE, true);
-    let row = accept(&bench, limited(250)).await;
+    let row = accept(&bench, limited(1000)).await;
     let mut pulls = 0;
     soon(async {
         while record(&bench, row).outcome.is_none() {

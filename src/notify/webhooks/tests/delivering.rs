@@ -59,10 +59,16 @@ async fn a_delivery_is_tried_again_with_its_id_and_body_until_it_is_taken() {
     let board = Arc::new(Board::default());
     board.webhook(1, &receiver.url());
     let _engine = board.engine(quick(&[100, 200, 300]), LaneLimits::default());
-    board.settle(1, [7]);
+    board.settle_old(1, [7], Duration::from_hours(1));
     board.ended(1, DeliveryStatus::Delivered, 1).await;
     let requests = receiver.received();
     assert_eq!(requests.len(), 3);
+    // Receivers refuse what is old, so the time that is signed is that of the try, not of the outcome.
+    let now_seconds = clock::wall().unix_ms() / 1000;
+    for one in &requests {
+        let timestamp: u64 = one.headers["webhook-timestamp"].parse().expect("seconds");
+        assert!(now_seconds.abs_diff(timestamp) < 300, "{one:?}");
+    }
     let same = |one: &Received| {
         let id = |one: &Received| one.headers["webhook-id"].clone();
         (id(one), &one.body) == (id(&requests[0]), &requests[0].body)

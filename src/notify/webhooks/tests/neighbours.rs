@@ -41,7 +41,7 @@ async fn a_hundred_thousand_deliveries_to_a_dead_endpoint_delay_nobody_and_are_n
 
 #[tokio::test]
 async fn slow_endpoints_leave_places_for_others() {
-    let slow = Receiver::start(|_| Reply::Late(Duration::from_millis(400), 200)).await;
+    let slow = Receiver::start(|_| Reply::Late(Duration::from_millis(1000), 200)).await;
     let lively = Receiver::start(|_| Reply::status(200)).await;
     let board = Arc::new(Board::default());
     let lanes = LaneLimits {
@@ -64,8 +64,8 @@ async fn slow_endpoints_leave_places_for_others() {
         board.ended(9, DeliveryStatus::Delivered, done).await;
         slowest = slowest.max(started.elapsed());
     }
-    // Of 32 places that are each taken for 400 ms, one was free whenever it was needed.
-    assert!(slowest < Duration::from_millis(300), "{slowest:?}");
+    // Of 32 places that are each taken for a second, one was free whenever it was needed.
+    assert!(slowest < Duration::from_millis(800), "{slowest:?}");
     assert!(slow.under_way_max() <= 32);
 }
 

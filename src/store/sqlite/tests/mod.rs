@@ -11,6 +11,7 @@ mod labels;
 mod migration;
 mod opening;
 mod operators;
+mod outbox;
 mod outcomes;
 mod replays;
 mod schedules;
