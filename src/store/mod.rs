@@ -101,8 +101,8 @@ pub struct Batch<'a> {
     /// the store was closed. It only ever grows.
     pub handed_to: Option<Turn>,
     /// The wall clock has stepped forward by so much against the monotonic one (back when it is
-    /// negative): every time that is the end of a duration ([`Due::moves`], [`Record::give_up_at`])
-    /// of what is pending moves along. It goes before everything else.
+    /// negative): every time that is the end of a duration ([`Due::moves`], [`Record::give_up_at`] of
+    /// what is pending, [`Delivery::next_at`]) moves along. It goes before everything else.
     pub clock_step_ms: i64,
 }
 

@@ -3,7 +3,7 @@
 use super::going::{BulkChange, Going, How};
 use super::outbox::Outbox;
 use super::{Queue, Reply};
-use crate::domain::{Caller, Message, Turn};
+use crate::domain::{Caller, Message, Turn, WallTime};
 use crate::relay::dispatch::{Group, Settled};
 use crate::relay::journal::commands::Tell;
 use crate::relay::{AcceptError, Cancellation, Replay};
@@ -55,8 +55,9 @@ pub(super) struct Batch {
 impl Batch {
     /// Takes what is queued: of the new messages as many as one commit may have, the oldest first, and
     /// what has got its turn before the rest. With `gate`, all of it may be handed over after the
-    /// commit.
-    pub(super) fn take(&mut self, queue: &mut Queue, gate: bool) {
+    /// commit. It is `wall`, and nothing has happened later: when the clock was set back since, that is
+    /// when it did.
+    pub(super) fn take(&mut self, queue: &mut Queue, gate: bool, wall: WallTime) {
         let (requests, messages) = fitting(queue);
         if messages == queue.accepted.len() {
             std::mem::swap(&mut self.accepted, &mut queue.accepted);
@@ -65,13 +66,16 @@ impl Batch {
         }
         self.replies.extend(queue.replies.drain(..requests));
         self.take_going(queue);
-        for one in queue.settled.drain(..) {
+        for mut one in queue.settled.drain(..) {
+            let settled_at = &mut one.settlement.settled_at;
+            *settled_at = wall.min(*settled_at);
             self.settled.push(one.settlement);
             self.freed.messages += 1;
             self.freed.bytes += one.bytes;
             self.groups.extend(one.group.map(|group| *group));
         }
         self.outbox = std::mem::take(&mut queue.outbox);
+        self.outbox.no_later_than(wall);
         self.noted = std::mem::take(&mut queue.noted);
         self.handed_to = gate.then(|| queue.last_turn());
         queue.gate_wanted = false;
@@ -270,4 +274,39 @@ fn fitting(queue: &Queue) -> (usize, usize) {
         messages += reply.messages;
     }
     (requests, messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, RowId, Status};
+
+    fn ended_at(number: u64, ms: u64) -> Settled {
+        Settled {
+            settlement: Settlement {
+                id: MessageId::from_parts(RowId::from_stored(number), 0),
+                status: Status::Confirmed,
+                reason: None,
+                attempts: 1,
+                duplicate_possible: false,
+                revision: 2,
+                settled_at: WallTime::from_unix_ms(ms),
+            },
+            bytes: 1,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn what_ended_before_the_clock_was_set_back_has_ended_by_now() {
+        let mut queue = Queue {
+            settled: vec![ended_at(1, 3_600_500), ended_at(2, 400), ended_at(3, 500)],
+            ..Queue::default()
+        };
+        let mut batch = Batch::default();
+        batch.take(&mut queue, false, WallTime::from_unix_ms(500));
+        let at = |one: &Settlement| one.settled_at.unix_ms();
+        let times: Vec<_> = batch.settled.iter().map(at).collect();
+        assert_eq!(times, [500, 400, 500]);
+    }
 }

@@ -222,7 +222,7 @@ impl<'a> Writing<'a> {
         };
         queue.go(&mut self.decided, &minting);
         let gate = journal.durable && (queue.gate_wanted || self.lanes.any_up());
-        self.batch.take(&mut queue, gate);
+        self.batch.take(&mut queue, gate, clock::wall());
     }
 
     /// Commits, and when even what is not new finds no room, waits for room: none of it may be lost, and

@@ -7,12 +7,15 @@ use proptest::sample::Index;
 
 use super::operations::{CALLERS, caller};
 use super::{Ending, Subject, samples};
-use crate::domain::{MessageId, Reason, ReasonCode, RowId, Status, Terms, WallTime};
+use crate::domain::{Deliver, MessageId, Reason, ReasonCode, RowId, Status, Terms, WallTime};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
     Accepted, Batch, Delivery, DeliveryId, DeliveryStatus, DisabledFor, LoggedDelivery,
     OutboxChange, OutboxStore, Settlement, Tried, WantedEvents, Webhook, WebhookPatch, WriteStore,
 };
+
+/// Far enough from the beginning for every step of the clock.
+const NOW_MS: u64 = 1 << 20;
 
 /// What happens to an outbox.
 #[derive(Clone, Debug)]
@@ -27,6 +30,7 @@ pub(crate) enum OutboxOperation {
     Delete(Index),
     Tried(Index, u8),
     Resend(Index, u64),
+    ClockSteps(i64),
     Upkeep,
     Reopen(Ending),
 }
@@ -50,6 +54,7 @@ pub(crate) fn any_outbox_operations() -> impl Strategy<Value = Vec<OutboxOperati
         1 => index().prop_map(O::Delete),
         6 => (index(), any::<u8>()).prop_map(|(which, kind)| O::Tried(which, kind)),
         1 => (index(), 0..1000_u64).prop_map(|(which, at)| O::Resend(which, at)),
+        1 => (-1000..1000_i64).prop_map(O::ClockSteps),
         1 => Just(O::Upkeep),
         1 => ending.prop_map(O::Reopen),
     ];
@@ -97,6 +102,10 @@ impl Both<'_> {
                     self.subject.reopen(*ending, 4);
                 }
             }
+            OutboxOperation::ClockSteps(by_ms) => self.commit(&Batch {
+                clock_step_ms: *by_ms,
+                ..Batch::default()
+            }),
             change => {
                 if let Some(change) = self.change(change) {
                     self.commit(&Batch {
@@ -127,9 +136,11 @@ impl Both<'_> {
                     callback_url: (terms % 3 == 0)
                         .then(|| format!("https://host-{}/x", terms % 4).into()),
                     group: (terms % 2 == 0).then(|| "g".into()),
+                    deliver: (terms % 5 == 1).then(|| Deliver::At(at(1 << 60))),
                     ..Terms::default()
                 }
                 .boxed();
+                one.due = one.message.due();
                 one
             })
             .collect();
@@ -177,7 +188,9 @@ impl Both<'_> {
             }
             OutboxOperation::Delete(which) => OutboxChange::Delete(hook(which)),
             OutboxOperation::Tried(which, kind) => tried(delivery(which), *kind),
-            OutboxOperation::Resend(which, ms) => OutboxChange::Resend(delivery(which), at(*ms)),
+            OutboxOperation::Resend(which, ms) => {
+                OutboxChange::Resend(delivery(which), at(NOW_MS + ms))
+            }
             _ => return None,
         })
     }
@@ -265,7 +278,7 @@ fn settlement(id: MessageId, end: u8) -> Settlement {
         reason: (status != Status::Confirmed)
             .then(|| Reason::told(ReasonCode::NoRoute, 312, "NO_ROUTE", "nobody")),
         duplicate_possible: end > 100,
-        ..samples::settlement(id, status, end.into())
+        ..samples::settlement(id, status, NOW_MS + u64::from(end))
     }
 }
 
@@ -318,7 +331,7 @@ fn tried(id: DeliveryId, kind: u8) -> OutboxChange {
             0 => DeliveryStatus::Delivered,
             1 => DeliveryStatus::Failed,
             _ => DeliveryStatus::Waiting {
-                next_at: at(ms * 10),
+                next_at: at(NOW_MS + ms * 10),
             },
         },
     }

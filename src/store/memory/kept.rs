@@ -120,6 +120,7 @@ impl Kept {
                 row.place = Place::Scheduled(due);
             }
         }
+        self.outbox.step_clock(by_ms);
         for row in self.rows.values_mut() {
             if matches!(row.place, Place::Turn { .. }) {
                 row.give_up_at = row.give_up_at.map(step);

@@ -80,6 +80,21 @@ impl Outbox {
         waiting.insert((next_at, id));
     }
 
+    /// The wall clock has stepped: whatever waits, waits as long as before.
+    pub(super) fn step_clock(&mut self, by_ms: i64) {
+        for waiting in self.waiting.values_mut() {
+            let before = std::mem::take(waiting);
+            let moved = (before.into_iter()).map(|(at, id)| (at.moved_by_ms(by_ms), id));
+            waiting.extend(moved);
+        }
+        for row in self.deliveries.values_mut() {
+            if let DeliveryStatus::Waiting { next_at } = &mut row.status {
+                *next_at = next_at.moved_by_ms(by_ms);
+                row.delivery.next_at = *next_at;
+            }
+        }
+    }
+
     pub(super) fn change(&mut self, change: &OutboxChange) {
         match change {
             OutboxChange::Tried { id, tried, status } => self.tried(*id, tried, *status),

@@ -28,7 +28,8 @@ impl SqliteStore {
             accept(work, batch.accepted)?;
             schedule::becomes_due(work, batch.due)?;
             for change in batch.outbox {
-                work.outbox.change(work.connection, work.callers, change)?;
+                let offset_ms = work.state.clock_offset_ms;
+                (work.outbox).change(work.connection, work.callers, change, offset_ms)?;
             }
             settle::settle(work, batch.settled)?;
             replay::replay(work, batch.replayed)?;

@@ -19,7 +19,8 @@ pub(super) use tables::VERSION_4;
 
 use super::callers::Callers;
 use super::error::Outcome;
-use crate::domain::{Caller, MessageId};
+use super::times::stored_end;
+use crate::domain::{Caller, MessageId, Status};
 use crate::store::{DeliveryId, DeliveryStatus, OutboxChange, Record, Tried, Webhook};
 use endpoints::Endpoints;
 use webhooks::Standing;
@@ -75,25 +76,45 @@ impl Outbox {
         Ok(self.webhooks.insert(known))
     }
 
-    /// Whether somebody may want to be told of the outcomes of the messages of the caller with this
-    /// number.
-    pub(super) fn concerns(&mut self, connection: &Connection, caller: i64) -> Outcome<bool> {
+    /// Whether a webhook may want to be told of this end of a message of the caller with this number.
+    /// What is known without reading the message comes first: most ends concern nobody, and those
+    /// shall not pay for webhooks that want others.
+    pub(super) fn concerns(
+        &mut self,
+        connection: &Connection,
+        caller: i64,
+        status: Status,
+        has_label: bool,
+    ) -> Outcome<bool> {
         let all = self.webhooks(connection)?;
-        Ok((all.iter()).any(|one| one.webhook.enabled && one.caller == caller))
+        Ok(all.iter().any(
+            |Standing {
+                 webhook,
+                 caller: of,
+                 ..
+             }| {
+                *of == caller
+                    && webhook.enabled
+                    && webhook.events.wants(status)
+                    && (has_label || webhook.group.is_none())
+            },
+        ))
     }
 
-    /// A message has ended as `record` tells.
+    /// A message has ended as `record` tells. The steps of the clock come to `offset_ms`, here as
+    /// everywhere.
     pub(super) fn settled(
         &mut self,
         connection: &Connection,
         record: &Record,
         callback_url: Option<&str>,
+        offset_ms: i64,
     ) -> Outcome<()> {
         let Some(blob) = record::encode(record) else {
             return Ok(());
         };
         let at = record.outcome.as_ref().map(|outcome| outcome.settled_at);
-        let next_at = at.unwrap_or_default().unix_ms().cast_signed();
+        let next_at = stored_end(at.unwrap_or_default(), offset_ms);
         let checksum = read::checksum(&blob);
         let mut add = connection.prepare_cached(ADD)?;
         if let Some(url) = callback_url {
@@ -115,10 +136,11 @@ impl Outbox {
         connection: &Connection,
         callers: &mut Callers,
         change: &OutboxChange,
+        offset_ms: i64,
     ) -> Outcome<()> {
         match change {
             OutboxChange::Tried { id, tried, status } => {
-                self.tried(connection, *id, tried, *status)
+                self.tried(connection, *id, tried, (*status, offset_ms))
             }
             OutboxChange::Put(webhook) => {
                 let caller = callers.number(connection, &webhook.caller)?;
@@ -139,7 +161,7 @@ impl Outbox {
             }),
             OutboxChange::Delete(id) => self.delete(connection, *id),
             OutboxChange::Resend(id, at) => {
-                let resend = params![id.0.cast_signed(), at.unix_ms().cast_signed()];
+                let resend = params![id.0.cast_signed(), stored_end(*at, offset_ms)];
                 connection.prepare_cached(RESEND)?.execute(resend)?;
                 Ok(())
             }
@@ -201,7 +223,7 @@ impl Outbox {
         connection: &Connection,
         id: DeliveryId,
         tried: &Tried,
-        status: DeliveryStatus,
+        (status, offset_ms): (DeliveryStatus, i64),
     ) -> Outcome<()> {
         let number = id.0.cast_signed();
         let mut statement = connection.prepare_cached(FIND)?;
@@ -213,7 +235,7 @@ impl Outbox {
         };
         let (code, next_at) = match status {
             DeliveryStatus::Waiting { next_at } => {
-                (read::WAITS, Some(next_at.unix_ms().cast_signed()))
+                (read::WAITS, Some(stored_end(next_at, offset_ms)))
             }
             DeliveryStatus::Delivered => (read::DELIVERED, None),
             DeliveryStatus::Failed => (read::FAILED, None),

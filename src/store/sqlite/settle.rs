@@ -258,7 +258,9 @@ fn applied(work: &mut Work<'_>, settlement: &Settlement, found: &Found) -> Outco
         }
     }
     let has_terms = found.rare.is_some_and(|rare| rare.has_terms);
-    if has_terms || work.outbox.concerns(work.connection, found.caller)? {
+    let has_label = found.label().is_some();
+    let outbox = &mut *work.outbox;
+    if has_terms || outbox.concerns(work.connection, found.caller, status, has_label)? {
         tell(work, settlement.id.row())?;
     }
     Ok(())
@@ -272,7 +274,8 @@ fn tell(work: &mut Work<'_>, row: RowId) -> Outcome<()> {
     if let Some(row) = rows.next()? {
         let record = records::settled_record(row, &mut Names::new(work.connection)?)?;
         let callback_url = records::callback_url(row)?;
-        (work.outbox).settled(work.connection, &record, callback_url.as_deref())?;
+        let (url, offset_ms) = (callback_url.as_deref(), work.state.clock_offset_ms);
+        (work.outbox).settled(work.connection, &record, url, offset_ms)?;
     }
     Ok(())
 }

@@ -61,6 +61,12 @@ const SAVE: &str = "UPDATE state SET partitions = ?1, clean = ?2, last_row = ?3,
     notes = ?14, pending = ?15, scheduled_messages = ?16, scheduled_bytes = ?17, moved = ?18,
     clock_offset_ms = ?19 WHERE id = 1";
 
+/// [`State::clock_offset_ms`] alone.
+pub(super) fn clock_offset_ms(connection: &Connection) -> Outcome<i64> {
+    let mut statement = connection.prepare_cached("SELECT clock_offset_ms FROM state")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 impl State {
     /// The state that is stored.
     pub(super) fn load(connection: &Connection) -> Outcome<Self> {

@@ -5,7 +5,8 @@ use rusqlite::{Connection, Row, params};
 use super::super::checksum::Checksum;
 use super::super::error::{Failure, Outcome};
 use super::super::messages::text;
-use super::super::state::stored_row;
+use super::super::state::{clock_offset_ms, stored_row};
+use super::super::times::{stored_end, told_end};
 use super::record;
 use super::webhooks;
 use crate::domain::{MessageId, WallTime};
@@ -45,10 +46,11 @@ pub(in crate::store::sqlite) fn waiting_endpoints(
     connection: &Connection,
     max: usize,
 ) -> Outcome<Vec<(EndpointId, WallTime)>> {
+    let offset_ms = clock_offset_ms(connection)?;
     let mut statement = connection.prepare_cached(WAITING)?;
     let rows = statement.query_map([limit(max)], |row| {
         let endpoint = EndpointId(row.get::<_, i64>(0)?.cast_unsigned());
-        Ok((endpoint, time(row.get(1)?)))
+        Ok((endpoint, told_end(row.get(1)?, offset_ms)))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -60,10 +62,11 @@ pub(in crate::store::sqlite) fn due_deliveries(
     now: WallTime,
     max: usize,
 ) -> Outcome<Vec<Delivery>> {
+    let offset_ms = clock_offset_ms(connection)?;
     let mut statement = connection.prepare_cached(DUE)?;
     let asked = params![
         endpoint.0.cast_signed(),
-        now.unix_ms().cast_signed(),
+        stored_end(now, offset_ms),
         limit(max)
     ];
     let mut rows = statement.query(asked)?;
@@ -83,7 +86,7 @@ pub(in crate::store::sqlite) fn due_deliveries(
             endpoint,
             to,
             attempts: row.get(2)?,
-            next_at: time(row.get(3)?),
+            next_at: told_end(row.get(3)?, offset_ms),
             record: checked(row, 4, id)?,
         });
     }
@@ -100,21 +103,22 @@ pub(in crate::store::sqlite) fn log(
     let Some(endpoint) = webhooks::endpoint(connection, webhook)? else {
         return Ok(Vec::new());
     };
+    let offset_ms = clock_offset_ms(connection)?;
     let before = before.map_or(i64::MAX, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
     let mut statement = connection.prepare_cached(LOG)?;
     let mut rows = statement.query(params![endpoint, before, limit(max)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.extend(logged(row)?);
+        found.extend(logged(row, offset_ms)?);
     }
     Ok(found)
 }
 
-fn logged(row: &Row<'_>) -> Outcome<Option<LoggedDelivery>> {
+fn logged(row: &Row<'_>, offset_ms: i64) -> Outcome<Option<LoggedDelivery>> {
     let id = DeliveryId(row.get::<_, i64>(0)?.cast_unsigned());
     let status = match (row.get(1)?, row.get(2)?) {
         (WAITS, Some(next_at)) => DeliveryStatus::Waiting {
-            next_at: time(next_at),
+            next_at: told_end(next_at, offset_ms),
         },
         (DELIVERED, None) => DeliveryStatus::Delivered,
         (FAILED, None) => DeliveryStatus::Failed,

@@ -4,7 +4,7 @@
 //!   one for the callbacks of each caller to each host. Numbers are never used again.
 //! - `webhooks`: the standing ones, by their endpoint.
 //! - `deliveries`: each with the message as of the outcome that it tells, as one blob. Those that wait
-//!   have a `next_at` and are in an index by it; of those of standing webhooks, which are listed, there
+//!   have a `next_at`, which moves with the clock (`times.rs`), and are in an index by it; of those of standing webhooks, which are listed, there
 //!   are two more. Those of callbacks go as soon as they have ended.
 //! - `leaving`: the endpoints of deleted webhooks, whose deliveries go little by little.
 
