@@ -1,34 +1,56 @@
 # docker build -t amqpost .
-# docker run -p 127.0.0.1:8080:8080 -v amqpost-data:/data \
+# docker run --read-only -p 127.0.0.1:8080:8080 -v amqpost-data:/data \
 #     -e AMQPOST_BROKER_URL=amqp://user:password@broker:5672/%2f \
 #     -e AMQPOST_API_KEYS=name:a-key-of-sixteen-or-more amqpost
 #
 # In a container the gateway listens on all addresses, so it starts only with keys, or when
-# AMQPOST_ALLOW_ANONYMOUS=true says that whoever reaches the port may publish.
+# AMQPOST_ALLOW_ANONYMOUS=true says that whoever reaches the port may publish. Secrets can come from files:
+# AMQPOST_BROKER_URL_FILE, AMQPOST_API_KEYS_FILE and so on. scripts/check-deploy runs what stands here.
+ARG RUST_VERSION=1.95
 
-FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc libc6-dev make pkg-config \
-    && rm -rf /var/lib/apt/lists/*
+FROM rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /build
-COPY . .
-RUN cargo build --release --locked --bin amqpost
+# The dependencies by themselves, in a layer that stays as it is while only the sources change: built for
+# an empty program.
+COPY .cargo .cargo
+COPY Cargo.toml Cargo.lock ./
+COPY tests/faulty_vfs tests/faulty_vfs
+RUN mkdir src \
+    && echo 'fn main() {}' >src/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked --bin amqpost
+# The program itself. cargo goes by times, and those of the sources may be older than the empty program's.
+COPY src src
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --release --locked --bin amqpost \
+    && install -D target/release/amqpost image/usr/local/bin/amqpost \
+    && install -d image/data
 
-FROM debian:bookworm-slim
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin amqpost \
-    && install -d -o amqpost -g amqpost /data
-COPY --from=build /build/target/release/amqpost /usr/local/bin/amqpost
-USER 10001
+# What the program needs and nothing else: the C library of the stage above, certificates of public
+# authorities, and a user without rights. No shell and no package manager, so nothing that an intruder could
+# use, and nothing else to keep up to date. A static binary on an empty image would be 20 MB smaller and
+# have musl's memory allocator, which is slow with many threads.
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="amqpost" \
+      org.opencontainers.image.description="HTTP publishing gateway for RabbitMQ" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot"
+COPY --from=build /build/image/usr /usr
+# A new volume takes its owner from here. It is all that is written to, so the root may be read-only.
+COPY --from=build --chown=65532:65532 /build/image/data /data
+USER 65532:65532
 WORKDIR /data
 ENV AMQPOST_LISTEN=0.0.0.0:8080 \
     AMQPOST_STORE_URL=sqlite:/data/amqpost.db
 VOLUME /data
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["/usr/local/bin/amqpost", "healthcheck"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["amqpost"]
+ENTRYPOINT ["/usr/local/bin/amqpost"]
 CMD ["serve"]

@@ -29,6 +29,20 @@ install_packages() {
         die "apt-get could not install $*; please install them by hand"
 }
 
+# python_tools FOLDER PACKAGE...: an environment in FOLDER with these packages from PyPI.
+python_tools() {
+    local folder=$1
+    shift
+    [ "$(cat "$folder/packages" 2>/dev/null)" != "$*" ] || return 0
+    say "installing $* from PyPI"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install -q --disable-pip-version-check "$@"
+    # Last, so that a half is not taken for the whole.
+    printf '%s\n' "$*" >"$folder/packages"
+}
+
 # broker_address URL: host and port of its first address.
 broker_address() {
     local address=${1%%,*} port=5672
