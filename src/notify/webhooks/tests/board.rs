@@ -41,6 +41,9 @@ pub(super) struct Row {
     pub(super) tried: Vec<Tried>,
 }
 
+/// Longer than anything takes, also on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Board {
@@ -217,7 +220,7 @@ impl Board {
                 changed.await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(waited.is_ok(), "what was waited for did not come about");
     }
 
