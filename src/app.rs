@@ -1,6 +1,7 @@
 //! The one place where the parts are put together, in the order in which they start; they stop the
 //! other way round.
 
+mod metrics;
 mod storage;
 mod topology;
 mod webhooks;
@@ -19,6 +20,8 @@ use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
 use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
+use crate::metrics::Metrics;
+use crate::notify::webhooks::Counts;
 use crate::notify::{Events, Everybody, Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
@@ -108,12 +111,18 @@ async fn run(config: Config) -> Result<(), AppError> {
     start_readers(&relay, &mut parts)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
-    start_webhooks(&config, &relay, &readers, &told, &mut parts);
+    let counts = start_webhooks(&config, &relay, &readers, &told, &mut parts);
+    let metrics = metrics::all(&config, &relay, &readers, &told, &counts);
     let rates = start_sampler(&config, &readers.messages, &mut parts);
     let tail =
         Arc::clone(&told.events).tail(Arc::clone(&readers.messages), parts.stop_http.watch());
     parts.http.spawn("tail of events", tail);
-    let gateway = gateway(&config, &relay, readers, &told, topology, rates, &parts);
+    let watched = Watched {
+        topology,
+        rates,
+        metrics,
+    };
+    let gateway = gateway(&config, &relay, readers, &told, watched, &parts);
     parts.http.spawn(
         "http",
         http::serve(listener, gateway, parts.stop_http.watch()),
@@ -218,13 +227,19 @@ impl Running {
     }
 }
 
+/// What is told of the gateway itself.
+struct Watched {
+    topology: watch::Receiver<Status>,
+    rates: Arc<Rates>,
+    metrics: Metrics,
+}
+
 fn gateway(
     config: &Config,
     relay: &Relay,
     readers: Readers,
     told: &Everybody,
-    topology: watch::Receiver<Status>,
-    rates: Arc<Rates>,
+    watched: Watched,
     parts: &Running,
 ) -> Gateway {
     let rules = Rules {
@@ -245,10 +260,11 @@ fn gateway(
         webhooks: http::Webhooks::new(readers.outbox, Arc::new(changes)),
         waiters: Arc::clone(&told.waiters),
         events: Arc::clone(&told.events),
-        rates,
+        rates: watched.rates,
+        metrics: watched.metrics,
         rules,
         settings: config.http.clone(),
-        topology,
+        topology: watched.topology,
         leaving: parts.leaving.watch(),
         stop: parts.stop_http.watch(),
     })
@@ -300,9 +316,20 @@ fn start_webhooks(
     readers: &Readers,
     told: &Everybody,
     parts: &mut Running,
-) {
+) -> Arc<Counts> {
     let (tasks, stop) = (&mut parts.lanes, &parts.stop_lanes);
-    webhooks::start(config, relay, &readers.outbox, &told.doorbell, tasks, stop);
+    let counts = Arc::new(Counts::default());
+    let (outbox, doorbell) = (&readers.outbox, &told.doorbell);
+    webhooks::start(
+        config,
+        relay,
+        outbox,
+        doorbell,
+        Arc::clone(&counts),
+        tasks,
+        stop,
+    );
+    counts
 }
 
 fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running) {

@@ -9,6 +9,8 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod lifecycle;
+pub mod measure;
+pub mod metrics;
 pub mod notify;
 pub mod relay;
 pub mod store;

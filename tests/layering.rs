@@ -23,13 +23,23 @@ const ROOMS: &[Room] = &[
     room("clock", &["domain"]),
     room("chance", &["domain"]),
     room("lifecycle", &["clock"]),
+    room("measure", &[]),
     room("store", &["domain"]),
     room("broker", &["domain", "clock", "chance"]),
-    room("relay", &["domain", "store", "broker", "clock", "chance"]),
+    room(
+        "relay",
+        &["domain", "store", "broker", "measure", "clock", "chance"],
+    ),
     room("notify", &["domain", "store", "clock", "chance"]),
     room(
+        "metrics",
+        &["domain", "measure", "store", "relay", "notify", "clock"],
+    ),
+    room(
         "http",
-        &["domain", "store", "relay", "notify", "clock", "chance"],
+        &[
+            "domain", "store", "relay", "notify", "metrics", "clock", "chance",
+        ],
     ),
     // Settings belong to the rooms that they set.
     room("config", &["domain", "http"]),
@@ -41,6 +51,7 @@ const ROOMS: &[Room] = &[
             "broker",
             "relay",
             "notify",
+            "metrics",
             "http",
             "config",
             "lifecycle",
@@ -89,6 +100,7 @@ const ONLY_IN: &[Outside] = &[
     outside("tower", &["http", "app"]),
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),
+    outside("prometheus", &["metrics"]),
     outside("SystemTime::now", &["clock.rs"]),
     outside("Instant::now", &["clock.rs"]),
     outside("rand", &["chance.rs"]),

@@ -18,6 +18,7 @@ pub(super) fn start(
     relay: &Relay,
     outbox: &Arc<dyn OutboxStore>,
     doorbell: &Arc<Doorbell>,
+    counts: Arc<Counts>,
     tasks: &mut Tasks,
     stop: &Stop,
 ) {
@@ -41,7 +42,7 @@ pub(super) fn start(
         callers: secrets
             .map(|(caller, secrets)| (caller.clone(), secrets.clone()))
             .collect(),
-        counts: Arc::new(Counts::default()),
+        counts,
     };
     tasks.spawn(
         "webhooks",

@@ -34,7 +34,7 @@ impl Fingerprint {
         sum.text(ordering_key.as_deref());
         sum.properties(properties);
         sum.bytes(payload);
-        if let Some(terms) = terms {
+        if let Some(terms) = terms.as_ref().filter(|terms| terms.are_wishes()) {
             sum.terms(terms);
         }
         Self(sum.0.finalize().into())
@@ -66,6 +66,8 @@ impl Sum {
             give_up_after_ms,
             callback_url,
             group,
+            // How a request travelled is not what it says.
+            trace: _,
         } = terms;
         let (kind, deliver_ms) = match deliver {
             None => (0, 0),
@@ -163,8 +165,27 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TraceContext;
     use super::super::caller::Caller;
     use super::*;
+
+    #[test]
+    fn the_trace_of_a_request_is_no_part_of_its_message() {
+        let traced = |group: Option<&str>, trace| Draft {
+            terms: Terms {
+                group: group.map(Into::into),
+                trace,
+                ..Terms::default()
+            }
+            .boxed(),
+            ..draft()
+        };
+        let trace = TraceContext::from_stored("a parent".into(), None);
+        for group in [None, Some("g")] {
+            let plain = Fingerprint::of(&traced(group, None));
+            assert_eq!(Fingerprint::of(&traced(group, Some(trace.clone()))), plain);
+        }
+    }
 
     fn draft() -> Draft {
         Draft {

@@ -17,6 +17,7 @@ pub mod status;
 pub mod terms;
 pub mod time;
 pub mod topology;
+pub mod trace;
 pub mod webhook;
 
 pub use caller::Caller;
@@ -32,3 +33,4 @@ pub use status::{Reason, ReasonCode, Status};
 pub use terms::{Deliver, Due, Terms};
 pub use time::WallTime;
 pub use topology::Topology;
+pub use trace::TraceContext;

@@ -1,6 +1,7 @@
 //! What a caller wishes beyond publishing: when, for how long, and who is told.
 
 use super::time::WallTime;
+use super::trace::TraceContext;
 
 /// Not before when a message is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Terms {
     pub callback_url: Option<Box<str>>,
     /// The caller's own label.
     pub group: Option<Box<str>>,
+    /// Where its request belongs in a trace, which is no wish and no part of the message.
+    pub trace: Option<TraceContext>,
 }
 
 impl Terms {
@@ -55,11 +58,25 @@ impl Terms {
         }
     }
 
+    /// Whether they say anything that belongs to the message.
+    #[must_use]
+    pub fn are_wishes(&self) -> bool {
+        let Self {
+            deliver,
+            give_up_after_ms,
+            callback_url,
+            group,
+            trace: _,
+        } = self;
+        deliver.is_some() || give_up_after_ms.is_some() || callback_url.is_some() || group.is_some()
+    }
+
     /// Bytes of the texts.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         let len = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
-        len(&self.callback_url) + len(&self.group)
+        let trace = self.trace.as_ref().map_or(0, TraceContext::text_bytes);
+        len(&self.callback_url) + len(&self.group) + trace
     }
 }
 

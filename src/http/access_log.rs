@@ -3,38 +3,45 @@
 //! Good answers are logged at debug level, since a busy gateway gives tens of thousands a second;
 //! refusals at info, and those that are the gateway's own at warn.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::problem::Code;
+use super::request_id;
+use super::state::Gateway;
 use crate::clock;
 
-/// Logs the request that `next` answers.
-pub(super) async fn log(request: Request, next: Next) -> Response {
-    if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
-        return next.run(request).await;
-    }
+/// Counts and logs the request that `next` answers.
+pub(super) async fn log(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let _in_flight = gateway.requests().begin();
     let method = request.method().clone();
     let uri = request.uri().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let id = request_id::of(request.headers());
     let start = clock::monotonic();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    (response.headers_mut()).insert(request_id::X_REQUEST_ID, id.clone());
+    let code = response.extensions().get::<Code>().copied();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    (gateway.requests()).answered(&method, route, response.status(), code);
+    if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
+        return response;
+    }
     let duration_seconds = clock::monotonic().duration_since(start).as_secs_f64();
     let status = response.status().as_u16();
     let path = uri.path();
-    let code = response
-        .extensions()
-        .get::<Code>()
-        .map_or("none", |code| code.as_str());
+    let request_id = id.to_str().unwrap_or_default();
+    let code = code.map_or("none", Code::as_str);
     match status {
         ..400 => {
-            tracing::debug!(target: TARGET, %method, path, status, duration_seconds, "answered");
+            tracing::debug!(target: TARGET, %method, path, status, duration_seconds, request_id, "answered");
         }
         400..500 => {
-            tracing::info!(target: TARGET, %method, path, status, code, duration_seconds, "refused");
+            tracing::info!(target: TARGET, %method, path, status, code, duration_seconds, request_id, "refused");
         }
         500.. => {
-            tracing::warn!(target: TARGET, %method, path, status, code, duration_seconds, "unavailable");
+            tracing::warn!(target: TARGET, %method, path, status, code, duration_seconds, request_id, "unavailable");
         }
     }
     response

@@ -249,6 +249,7 @@ mod tests {
             group: None,
             deliver_at: None,
             give_up_at: None,
+            trace: None,
             standing: None,
             doubt,
             outcome,

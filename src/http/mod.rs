@@ -31,6 +31,7 @@ mod loopback;
 mod media_type;
 mod message_id;
 mod message_json;
+mod metrics;
 mod openapi;
 mod panics;
 mod parse;
@@ -43,10 +44,13 @@ mod publish_raw;
 mod query;
 pub mod reading;
 mod replay;
+mod request_counts;
+mod request_id;
 mod serve;
 mod start_replay;
 mod state;
 mod stats;
+mod trace;
 mod unparsed;
 mod wait;
 mod webhooks;
@@ -115,13 +119,14 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/v1/stats", get(stats::stats))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.yaml", get(openapi::document))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panics::answer))
         .layer(from_fn(framing::guard))
         .layer(from_fn_with_state(gateway.clone(), loopback::guard))
-        .layer(from_fn(access_log::log))
+        .layer(from_fn_with_state(gateway.clone(), access_log::log))
         .with_state(gateway)
 }
 

@@ -13,7 +13,7 @@ use super::prefer::{AnswerBody, Preferences};
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
-use super::{accept, body, idempotent, media_type, openapi};
+use super::{accept, body, idempotent, media_type, openapi, trace};
 use crate::domain::{Caller, MessageId, Status};
 use crate::relay::{AcceptError, Acceptance, Keyed};
 
@@ -49,9 +49,14 @@ pub(super) async fn publish_batch(
     let mut body = body::read(body, &gateway).await?;
     let rules = gateway.clone();
     let parsed = body.parse(move |bytes| parse::batch(bytes, form, rules.intake(&caller)));
-    let Batch { good, faulty } = parsed
+    let Batch { mut good, faulty } = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
+    if let Some(trace) = trace::of(&head.headers) {
+        for keyed in &mut good {
+            trace::carry(Some(&trace), keyed);
+        }
+    }
     // The body itself is gone by now; its room is given back when its messages are in the store.
     let room = body.without_bytes();
     let accepted = accept(&gateway, good).await;

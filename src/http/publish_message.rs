@@ -8,7 +8,7 @@ use super::parse::{self, Faults};
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
-use super::{accept, body, media_type, openapi};
+use super::{accept, body, media_type, openapi, trace};
 use crate::domain::Caller;
 
 /// Publish a message
@@ -39,9 +39,10 @@ pub(super) async fn publish_message(
     let key = parse::idempotency_key::of_headers(&head.headers, "", &mut faults);
     let rules = gateway.clone();
     let parsed = body.parse(move |bytes| parse::message(bytes, rules.intake(&caller), key, faults));
-    let keyed = parsed
+    let mut keyed = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidMessage))?;
+    trace::carry(trace::of(&head.headers).as_ref(), &mut keyed);
     accept::one(&gateway, keyed, body.without_bytes(), &head.headers).await
 }
 

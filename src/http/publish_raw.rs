@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::parse::{self, Faults, Raw};
 use super::problem::{Code, Problem};
 use super::state::Gateway;
-use super::{accept, body, openapi, query};
+use super::{accept, body, openapi, query, trace};
 use crate::domain::Caller;
 
 /// Publish bytes
@@ -60,7 +60,8 @@ pub(super) async fn publish_raw(
         headers: &head.headers,
         body: payload,
     };
-    let keyed = parse::raw(raw, gateway.intake(&caller))
+    let mut keyed = parse::raw(raw, gateway.intake(&caller))
         .map_err(|faults| Problem::faulty(Code::InvalidMessage, faults))?;
+    trace::carry(trace::of(&head.headers).as_ref(), &mut keyed);
     accept::one(&gateway, keyed, room, &head.headers).await
 }

@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
 use super::parse::Intake;
+use super::request_counts::RequestCounts;
 use super::webhooks::Webhooks;
 use crate::clock;
 use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
+use crate::metrics::Metrics;
 use crate::notify::{Events, Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay};
 use crate::store::{BulkReplay, Filter, ReadStore, Record};
@@ -173,6 +175,8 @@ pub struct Parts {
     pub events: Arc<Events>,
     /// How many messages go through.
     pub rates: Arc<Rates>,
+    /// What operators ask about, the requests apart.
+    pub metrics: Metrics,
     /// What a message must fulfil; its limits are also those of the requests.
     pub rules: Rules,
     /// How this room behaves.
@@ -194,6 +198,7 @@ pub struct Gateway(Arc<Inner>);
 struct Inner {
     parts: Parts,
     bodies: BodyBudget,
+    requests: RequestCounts,
 }
 
 impl Gateway {
@@ -201,12 +206,21 @@ impl Gateway {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let bodies = BodyBudget::new(parts.settings.bodies_bytes_max);
-        Self(Arc::new(Inner { parts, bodies }))
+        Self(Arc::new(Inner {
+            parts,
+            bodies,
+            requests: RequestCounts::default(),
+        }))
     }
 
     /// Where bodies take their room from.
     pub(super) fn bodies(&self) -> &BodyBudget {
         &self.0.bodies
+    }
+
+    /// Where requests are counted.
+    pub(super) fn requests(&self) -> &RequestCounts {
+        &self.0.requests
     }
 
     /// What messages of `caller` that come now are read with.

@@ -118,6 +118,12 @@ impl Events {
         }
     }
 
+    /// How many listen.
+    #[must_use]
+    pub fn listening(&self) -> usize {
+        self.listening.load(Ordering::SeqCst)
+    }
+
     /// Something was settled just now. Quick, and never waits.
     pub fn settled(&self) {
         // Whoever begins to listen after this look finds the commit, which came before, in the store.

@@ -56,6 +56,11 @@ impl GroupWaiters {
         }
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
     pub(super) fn changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>) {
         // A waiter that registers after this look finds the commit, which came before, in the store.
         if self.count.load(Ordering::SeqCst) == 0 {

@@ -55,6 +55,12 @@ impl Waiters {
 }
 
 impl Waiters {
+    /// How many wait, for messages and for groups.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.count.load(Ordering::SeqCst) + self.groups.waiting()
+    }
+
     /// Starts to wait for news of a group of `caller`. Look into the store after this, not before.
     #[must_use]
     pub fn register_for_group(&self, caller: &Caller, group: &str) -> GroupWaiter {

@@ -17,9 +17,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::bulk_replays::Jobs;
 use super::dispatch::{Moment, Settled};
+use super::figures::Backlog;
 use super::keys::Keys;
 use super::lanes::Lanes;
-use super::{AcceptError, Start};
+use super::{AcceptError, Counts, Start};
 use crate::clock;
 use crate::domain::{IdMinter, Turn};
 use crate::store::{Accepted, Audience, Note, PartitionFacts, ReadStore, StoreError, WriteStore};
@@ -112,6 +113,7 @@ pub(super) struct Journal {
     /// Whether the store must know what may have been handed over.
     durable: bool,
     audience: Arc<dyn Audience>,
+    pub(super) counts: Counts,
     /// Claims of messages that are queued end here, with their commit.
     pub(super) keys: Arc<Keys>,
     pub(super) jobs: Arc<Jobs>,
@@ -158,6 +160,7 @@ impl Journal {
             settled_wait,
             durable,
             audience,
+            counts: Counts::default(),
             keys: Arc::default(),
             jobs: Arc::default(),
         }
@@ -207,11 +210,19 @@ impl Journal {
 
     /// Whether a small message would be accepted now.
     pub(super) fn accepts(&self) -> bool {
+        self.queue.lock().accepts(&self.budget)
+    }
+
+    /// What is pending, and how much may be.
+    pub(super) fn backlog(&self) -> Backlog {
         let queue = self.queue.lock();
-        queue.phase == Phase::Accepting
-            && queue.pending_messages < self.budget.messages_max
-            && queue.pending_bytes < self.budget.bytes_max
-            && queue.room == StoreRoom::Ample
+        Backlog {
+            accepting: queue.accepts(&self.budget),
+            messages: queue.pending_messages,
+            bytes: queue.pending_bytes,
+            scheduled_messages: queue.scheduled_messages,
+            budget: self.budget,
+        }
     }
 
     pub(super) fn pending_messages(&self) -> usize {
@@ -283,6 +294,13 @@ impl Journal {
 }
 
 impl Queue {
+    fn accepts(&self, budget: &Budget) -> bool {
+        self.phase == Phase::Accepting
+            && self.pending_messages < budget.messages_max
+            && self.pending_bytes < budget.bytes_max
+            && self.room == StoreRoom::Ample
+    }
+
     /// The last turn that was given, that of what waits here included.
     fn last_turn(&self) -> Turn {
         self.minter.last().into()

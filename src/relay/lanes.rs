@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::backlog_reader::Bell;
-use super::dispatch::{Dispatch, Ends, Moment, Settings, Settled, Why, Withdrawal};
+use super::dispatch::{self, Dispatch, Ends, Moment, Settings, Settled, Why, Withdrawal};
 use super::{BrokerHealth, Progress, Start};
 use crate::domain::order::OrderKey;
 use crate::domain::{Message, Reason, ReasonCode, Turn};
@@ -200,6 +200,12 @@ impl Lanes {
             health.reason = health.reason.or_else(|| dispatch.trouble());
         }
         health
+    }
+
+    /// Each lane at this moment.
+    pub(super) fn figures(&self) -> Vec<dispatch::Figures> {
+        let desks = self.desks.iter();
+        desks.map(|desk| desk.dispatch.lock().figures()).collect()
     }
 
     pub(super) fn in_flight(&self) -> usize {

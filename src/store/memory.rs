@@ -193,6 +193,10 @@ impl OutboxStore for MemoryStore {
         Ok(self.kept.lock().outbox.due_deliveries(endpoint, now, max))
     }
 
+    fn waiting_deliveries(&self, max: usize) -> Result<usize, StoreError> {
+        Ok(self.kept.lock().outbox.waiting_deliveries().min(max))
+    }
+
     fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError> {
         Ok(self.kept.lock().outbox.webhooks(caller))
     }

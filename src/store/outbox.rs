@@ -308,6 +308,13 @@ pub trait OutboxStore: Send + Sync + 'static {
         max: usize,
     ) -> Result<Vec<Delivery>, StoreError>;
 
+    /// How many deliveries wait for a try, those for disabled webhooks included; counted up to `max`, since
+    /// each one costs.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    fn waiting_deliveries(&self, max: usize) -> Result<usize, StoreError>;
+
     /// The standing webhooks of `caller`, or of everybody, oldest first.
     ///
     /// # Errors

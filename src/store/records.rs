@@ -1,7 +1,7 @@
 //! What is told of a message.
 
 use super::Settlement;
-use crate::domain::{Caller, Message, MessageId, Turn, WallTime};
+use crate::domain::{Caller, Message, MessageId, TraceContext, Turn, WallTime};
 
 /// What is known of a message, without its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Record {
     /// When it is not tried any more, if its caller said so: of its present life while it is
     /// pending, of its last one once it has ended.
     pub give_up_at: Option<WallTime>,
+    /// Where its request belongs in a trace.
+    pub trace: Option<Box<TraceContext>>,
     /// Its place among those who go out; `None` for one that is scheduled or has ended.
     pub standing: Option<Standing>,
     /// Hand-overs that left a doubt before a restart or a replay, for a pending message whose doubt the
@@ -61,6 +63,9 @@ impl Record {
             group: draft.group().map(Into::into),
             deliver_at: message.due().map(|due| due.at),
             give_up_at: message.give_up_at(message.starts_at()),
+            trace: (draft.terms.as_ref())
+                .and_then(|terms| terms.trace.clone())
+                .map(Box::new),
             standing: None,
             doubt: None,
             outcome,

@@ -95,6 +95,11 @@ impl Gateway {
         self.wait_ready().await;
     }
 
+    /// Sets a variable for its next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// The base of all its URLs, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -101,3 +101,19 @@ async fn where_a_callback_may_not_go_and_who_may_name_none_is_refused() {
     }
     assert_eq!(place.ready().await, 0);
 }
+
+#[tokio::test]
+async fn the_trace_of_a_request_goes_with_the_webhook_about_its_message() {
+    let gateway = gateway().await;
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let receiver = Receiver::start(&[]).await;
+    let mut good = message(&place, "good");
+    good["callback_url"] = json!(receiver.url());
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    gateway.post_with(&good, &[("traceparent", parent)]).await;
+    gateway.post(&good).await;
+    let got = receiver.wait_for(2).await;
+    let mut parents: Vec<_> = got.iter().map(|one| one.traceparent.as_str()).collect();
+    parents.sort_unstable();
+    assert_eq!(parents, ["", parent]);
+}

@@ -27,6 +27,8 @@ pub(crate) struct Got {
     pub(crate) timestamp: String,
     /// `webhook-signature`
     pub(crate) signatures: String,
+    /// `traceparent`
+    pub(crate) traceparent: String,
     /// The body, as it came.
     pub(crate) body: Bytes,
     /// The same as JSON.
@@ -113,6 +115,7 @@ async fn take(
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
         signatures: header("webhook-signature"),
+        traceparent: header("traceparent"),
         json: serde_json::from_slice(&body).unwrap_or(Value::Null),
         body,
         answered,

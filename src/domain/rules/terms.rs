@@ -219,6 +219,7 @@ mod tests {
             give_up_after_ms: Some(0),
             callback_url: Some("x".into()),
             group: Some("".into()),
+            trace: None,
         };
         let expected = ["/delay_ms", "/give_up_after_ms", "/callback_url", "/group"];
         assert_eq!(pointers(&terms, "c"), expected);

@@ -64,6 +64,7 @@ fn record(outcome: Option<Settlement>) -> Record {
         group: None,
         deliver_at: None,
         give_up_at: None,
+        trace: None,
         standing: None,
         doubt: None,
         outcome,

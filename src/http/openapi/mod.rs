@@ -33,8 +33,8 @@ pub(super) use parameters::{
 };
 pub(super) use request::{BatchLines, BatchRequest, LookupRequest, MessageRequest, ReplayRequest};
 pub(super) use responses::{
-    GetResponses, ListResponses, LookupResponses, OperatingResponses, PayloadResponses,
-    PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
+    GetResponses, ListResponses, LookupResponses, MetricsResponses, OperatingResponses,
+    PayloadResponses, PublishBatchResponses, PublishRawResponses, PublishResponses, StatsResponses,
 };
 pub(super) use webhooks::{
     CreateWebhookResponses, DeleteWebhookResponses, DeliveriesQuery, DeliveriesResponses,
@@ -53,7 +53,7 @@ use super::stats::StatsJson;
 use super::webhooks as hooks;
 use super::{
     cancel, get_group, get_message, get_payload, get_replay, health, list_messages, lookup,
-    publish_batch, publish_message, publish_raw, replay, start_replay, stats,
+    metrics, publish_batch, publish_message, publish_raw, replay, start_replay, stats,
 };
 use crate::domain::Limits;
 
@@ -86,6 +86,7 @@ use crate::domain::Limits;
         hooks::resend::resend,
         health::alive,
         health::ready,
+        metrics::metrics,
         document
     ),
     components(schemas(
@@ -204,6 +205,10 @@ has stopped trying. A final status is told only after it is stored. What was ans
 was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
 Where keys are configured, everything below `/v1` needs one (`Authorization: Bearer KEY`), and each \
 caller sees its own messages only: those of others are as unknown as if they had never been.\n\n\
+Every answer has `X-Request-Id`, by which its line in the log is found: the request's own one, if that has at \
+most 128 letters, digits and characters of `-_.:/+=@~`, or else a new one. A proper `traceparent` of a request, \
+with its `tracestate`, goes with its messages to consumers, unless they have headers of these names, and to \
+receivers of webhooks; it is no part of what an idempotency key stands for.\n\n\
 | limit | default |\n|---|---|\n\
 | body of a request | {body} MiB |\n\
 | messages of a batch | {items} |\n\

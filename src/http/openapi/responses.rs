@@ -269,6 +269,24 @@ impl IntoResponses for StatsResponses {
     }
 }
 
+/// What `GET /metrics` answers.
+pub(in crate::http) struct MetricsResponses;
+
+impl IntoResponses for MetricsResponses {
+    fn responses() -> Responses {
+        let mut responses = errors(&[&ANY, &[Code::InvalidRequest, Code::StoreUnavailable]]);
+        let text = ContentBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .example(Some("amqpost_accepted_messages_total 10000".into()))
+            .build();
+        let answer = ResponseBuilder::new()
+            .description("The figures at this moment.")
+            .content("text/plain", text);
+        responses.insert("200".to_owned(), answer.build().into());
+        responses
+    }
+}
+
 /// What the endpoints beside the API answer to strangers.
 pub(in crate::http) struct OperatingResponses;
 

@@ -26,6 +26,7 @@ pub(super) fn of_fields(faults: &mut Faults, values: [Option<&str>; COUNT]) -> O
             .and_then(|raw| field_ms(faults, "/give_up_after_ms", raw)),
         callback_url: fields::text(faults, "/callback_url", callback_url),
         group: fields::text(faults, "/group", group),
+        trace: None,
     };
     terms.boxed()
 }
@@ -42,6 +43,7 @@ pub(super) fn of_options(faults: &mut Faults, values: [Option<&str>; COUNT]) -> 
             .and_then(|text| read_ms(faults, "/give_up_after_ms", text)),
         callback_url: callback_url.map(Into::into),
         group: group.map(Into::into),
+        trace: None,
     };
     terms.boxed()
 }
@@ -126,6 +128,7 @@ mod tests {
             give_up_after_ms: Some(60_000),
             callback_url: Some("http://h/".into()),
             group: Some("a b".into()),
+            trace: None,
         };
         let written = [
             Some(&*in_quotes),

@@ -21,6 +21,7 @@ use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
 };
+use crate::metrics::Metrics;
 use crate::notify::{Events, Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
@@ -276,6 +277,7 @@ impl Rig {
             waiters: Arc::clone(&model.waiters),
             events: Arc::clone(&model.events),
             rates: Arc::new(Rates::of([Caller::default()])),
+            metrics: Metrics::default(),
             webhooks: Webhooks::new(outbox, Arc::clone(&model) as Arc<dyn OutboxWriter>),
             rules,
             settings,

@@ -97,6 +97,7 @@ async fn terms_reach_the_message_in_each_form() {
         give_up_after_ms: Some(5_000),
         callback_url: None,
         group: Some("a/b c".into()),
+        trace: None,
     };
     let item =
         json!({"payload": "x", "delay_ms": 60_000, "give_up_after_ms": 5_000, "group": "a/b c"});

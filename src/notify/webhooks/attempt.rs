@@ -47,6 +47,7 @@ impl Teller {
             id,
             timestamp_seconds,
             body,
+            trace: delivery.record.trace.clone(),
         };
         self.sender.send(&target, &post).await
     }

@@ -16,6 +16,8 @@ use super::idle::{Idle, IdleLimits, Opened, Origin};
 use super::link::Link;
 use super::resolve::Resolve;
 use crate::clock;
+use crate::domain::TraceContext;
+use crate::domain::trace::{TRACEPARENT, TRACESTATE};
 use crate::domain::webhook::retry_after::retry_after;
 use crate::domain::webhook::{AllowList, ErrorClass, Target, TryEnd};
 
@@ -57,6 +59,8 @@ pub struct Post {
     pub signatures: String,
     /// JSON.
     pub body: Bytes,
+    /// `traceparent` and `tracestate`
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// Sends webhooks. It follows no redirect, speaks through no proxy, and connects to checked addresses
@@ -182,7 +186,7 @@ fn request(target: &Target, post: &Post) -> Result<Request<Full<Bytes>>, Failure
         .build()
         .map_err(refused)?;
     let agent = HeaderValue::from_static(concat!("amqpost/", env!("CARGO_PKG_VERSION")));
-    Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(uri)
         .header(header::HOST, target.authority())
@@ -190,9 +194,14 @@ fn request(target: &Target, post: &Post) -> Result<Request<Full<Bytes>>, Failure
         .header(header::CONTENT_TYPE, "application/json")
         .header("webhook-id", &post.id)
         .header("webhook-timestamp", post.timestamp_seconds)
-        .header("webhook-signature", &post.signatures)
-        .body(Full::new(post.body.clone()))
-        .map_err(refused)
+        .header("webhook-signature", &post.signatures);
+    if let Some(trace) = &post.trace {
+        request = request.header(TRACEPARENT, trace.parent());
+        if let Some(state) = trace.state() {
+            request = request.header(TRACESTATE, state);
+        }
+    }
+    request.body(Full::new(post.body.clone())).map_err(refused)
 }
 
 fn asked(answer: &Response<Incoming>) -> Option<Duration> {

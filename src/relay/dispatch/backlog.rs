@@ -69,6 +69,11 @@ impl Backlog {
         self.bytes += bytes;
     }
 
+    /// Messages in memory.
+    pub(super) fn messages(&self) -> usize {
+        self.messages
+    }
+
     /// Whether nothing more may come into memory.
     pub(super) fn is_full(&self, budget: MemoryBudget) -> bool {
         self.messages >= budget.messages_max || self.bytes >= budget.bytes_max

@@ -17,6 +17,7 @@
 
 mod backlog;
 mod destinations;
+mod figures;
 mod fresh;
 mod holds;
 mod outcomes;
@@ -41,6 +42,7 @@ use crate::store::{Note, Pending};
 use backlog::Backlog;
 pub use backlog::{MemoryBudget, Reading};
 use destinations::{Destinations, Names};
+pub use figures::{Figures, HandoverEnds};
 use fresh::Fresh;
 use holds::Holds;
 pub use outcomes::{Ends, Group, Settled};
@@ -167,6 +169,8 @@ pub struct Dispatch {
     /// When the broker last took up publishing again.
     unblocked_at: Option<Instant>,
     in_flight: usize,
+    handovers: HandoverEnds,
+    connections_lost: u64,
     halted: bool,
     link: Link,
     blocked: Option<Reason>,
@@ -198,6 +202,8 @@ impl Dispatch {
             check_at: None,
             unblocked_at: None,
             in_flight: 0,
+            handovers: HandoverEnds::default(),
+            connections_lost: 0,
             halted: false,
             link: Link::Down(down),
             blocked: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::holds::Row;
 use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, Way};
 use crate::broker::{LaneEvent, Outcome, Presence};
-use crate::domain::{Caller, Draft, Event, Reason, ReasonCode, RowId};
+use crate::domain::{Caller, Draft, Event, Reason, ReasonCode, RowId, WallTime};
 use crate::store::Settlement;
 
 /// When, by what chance, and where settlements go.
@@ -30,6 +30,8 @@ pub struct Settled {
     pub bytes: usize,
     /// Its label, which most have not.
     pub group: Option<Box<Group>>,
+    /// When it was accepted or due, if this is the first outcome of one that was tried.
+    pub began_at: Option<WallTime>,
 }
 
 /// The label of a message.
@@ -56,6 +58,7 @@ impl Dispatch {
                     self.connected();
                 }
                 LaneEvent::Down(reason) => {
+                    self.count_loss();
                     self.link = Link::Down(reason);
                     self.blocked = None;
                     self.renewal.lost();
@@ -92,6 +95,7 @@ impl Dispatch {
         };
         let way = entry.way;
         entry.life = life;
+        self.handovers.add(&outcome);
         self.in_flight -= 1;
         self.in_flight_bytes -= entry.message.footprint_bytes();
         let name = entry.names.destination;
@@ -234,6 +238,7 @@ impl Dispatch {
             settlement,
             bytes,
             group: group_of(&entry.message.draft),
+            began_at: (entry.life.replays == 0).then(|| entry.message.starts_at()),
         });
         self.let_go(&entry.message.draft, entry.place);
     }

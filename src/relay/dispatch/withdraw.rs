@@ -184,6 +184,7 @@ fn settle(
         },
         bytes,
         group,
+        began_at: None,
     });
 }
 

@@ -1,6 +1,7 @@
 //! The way into the queue: a message gets its id under the lock that queues it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -26,6 +27,7 @@ pub(super) struct Reply {
     /// How many, of those that are queued.
     pub(super) messages: usize,
     pub(super) sender: oneshot::Sender<Result<(), AcceptError>>,
+    pub(super) queued_at: Instant,
 }
 
 async fn answer(committed: Committed) -> Result<(), AcceptError> {
@@ -95,6 +97,7 @@ impl Journal {
         let (sender, committed) = oneshot::channel();
         let mut admitted = Vec::with_capacity(requests.size_hint().0.min(REPLY_MESSAGES_MAX));
         let (mut messages, mut bytes) = (0, 0);
+        let queued_at = clock::monotonic();
         let mut queue = self.queue.lock();
         let accepted_at = clock::wall();
         while admitted.len() < REPLY_MESSAGES_MAX && bytes < REPLY_BYTES_MAX {
@@ -110,7 +113,11 @@ impl Journal {
             admitted.push(one);
         }
         if messages > 0 {
-            queue.replies.push_back(Reply { messages, sender });
+            queue.replies.push_back(Reply {
+                messages,
+                sender,
+                queued_at,
+            });
             drop(queue);
             self.work.notify_one();
         }

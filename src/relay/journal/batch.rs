@@ -3,7 +3,9 @@
 use super::going::{BulkChange, Going, How};
 use super::outbox::Outbox;
 use super::{Queue, Reply};
+use crate::clock;
 use crate::domain::{Caller, Message, Turn, WallTime};
+use crate::relay::Counts;
 use crate::relay::dispatch::{Group, Settled};
 use crate::relay::journal::commands::Tell;
 use crate::relay::{AcceptError, Cancellation, Replay};
@@ -36,6 +38,8 @@ pub(super) struct Batch {
     bulk: Option<BulkChange>,
     outbox: Outbox,
     pub(super) settled: Vec<Settlement>,
+    /// When the first lives of those that were settled began.
+    pub(super) began: Vec<WallTime>,
     /// Labels of what was settled.
     groups: Vec<Group>,
     /// Some were settled since they were withdrawn.
@@ -70,6 +74,7 @@ impl Batch {
             let settled_at = &mut one.settlement.settled_at;
             *settled_at = wall.min(*settled_at);
             self.settled.push(one.settlement);
+            self.began.extend(one.began_at);
             self.freed.messages += 1;
             self.freed.bytes += one.bytes;
             self.groups.extend(one.group.map(|group| *group));
@@ -218,7 +223,10 @@ impl Batch {
     }
 
     /// Answers everybody whose answer waited for the commit, and gives a bulk replay that has begun.
-    pub(super) fn answer(&mut self) -> Option<store::BulkReplay> {
+    pub(super) fn answer(&mut self, counts: &Counts) -> Option<store::BulkReplay> {
+        let now = clock::monotonic();
+        let waited = (self.replies.iter()).map(|reply| now.duration_since(reply.queued_at));
+        counts.accept().observe_all(waited);
         for reply in self.replies.drain(..) {
             // Whoever has left no longer needs the answer.
             let _ = reply.sender.send(Ok(()));
@@ -238,6 +246,22 @@ impl Batch {
         begun
     }
 
+    /// Counts what was committed.
+    pub(super) fn count(&self, counts: &Counts, now: WallTime) {
+        if !self.accepted.is_empty() {
+            counts.accepts(&self.accepted);
+        }
+        if !self.replayed.is_empty() {
+            counts.replays(self.replayed.len());
+        }
+        if !self.settled.is_empty() {
+            counts.settles(&self.settled, &self.began, now);
+        }
+        if self.was_refused {
+            counts.refuses();
+        }
+    }
+
     /// Makes room for the next.
     pub(super) fn clear(&mut self) {
         self.accepted.clear();
@@ -246,6 +270,7 @@ impl Batch {
         self.going.clear();
         self.outbox.changes.clear();
         self.settled.clear();
+        self.began.clear();
         self.groups.clear();
         self.noted.clear();
         self.has_withdrawn = false;

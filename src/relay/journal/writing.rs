@@ -230,7 +230,10 @@ impl<'a> Writing<'a> {
     fn commit(&mut self) -> Result<(), StoreError> {
         loop {
             let had_new = self.batch.has_new();
+            let begun = clock::monotonic();
             let committed = self.batch.commit(self.store);
+            let took = clock::monotonic().duration_since(begun);
+            self.journal.counts.commit().observe(took);
             let mut queue = self.journal.queue.lock();
             queue.room = match &committed {
                 Err(StoreError::Full) => StoreRoom::None,
@@ -254,6 +257,8 @@ impl<'a> Writing<'a> {
     /// After the commit: lanes get their messages, callers their answers, waiters their news.
     fn tell(&mut self) {
         let batch = &mut self.batch;
+        // Whoever is told finds it counted.
+        batch.count(&self.journal.counts, clock::wall());
         if let Some(turn) = batch.handed_to {
             self.lanes.open_to(turn);
         }
@@ -276,7 +281,7 @@ impl<'a> Writing<'a> {
         }
         drop(groups);
         self.lanes.enqueue(&mut batch.accepted, &mut batch.going);
-        if let Some(begun) = batch.answer() {
+        if let Some(begun) = batch.answer(&self.journal.counts) {
             self.journal.jobs.add(begun);
         }
         self.journal.audience.settled(&batch.settled);

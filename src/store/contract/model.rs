@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{payload, samples};
 use crate::domain::{
-    Deliver, Due, Fingerprint, Message, MessageId, ReasonCode, RowId, Status, Terms, Turn, WallTime,
+    Deliver, Due, Fingerprint, Message, MessageId, ReasonCode, RowId, Status, Terms, TraceContext,
+    Turn, WallTime,
 };
 use crate::store::{Accepted, Batch, BulkReplay, KeyUse, Note, Settlement};
 
@@ -84,6 +85,12 @@ pub(super) fn group_name(number: u8) -> Box<str> {
     format!("group {number}").into()
 }
 
+/// With a state and without.
+pub(super) fn trace(kind: u8) -> TraceContext {
+    let state = kind.is_multiple_of(2).then(|| "a=1".into());
+    TraceContext::from_stored(format!("parent {kind}").into(), state)
+}
+
 /// Most messages do without; the others have some of each.
 fn terms(kind: u8, now_ms: u64) -> Option<Box<Terms>> {
     let later = u64::from(kind) * 3;
@@ -98,6 +105,7 @@ fn terms(kind: u8, now_ms: u64) -> Option<Box<Terms>> {
             .is_multiple_of(7)
             .then(|| "https://example.org/".into()),
         group: (kind.is_multiple_of(2)).then(|| group_name(kind / 2 % GROUPS)),
+        trace: (kind.is_multiple_of(5)).then(|| trace(kind)),
     };
     (kind >= 64).then(|| terms.boxed()).flatten()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::model::trace;
 use super::operations::{CALLERS, caller};
 use super::{Ending, Subject, samples};
 use crate::domain::{Deliver, MessageId, Reason, ReasonCode, RowId, Status, Terms, WallTime};
@@ -137,6 +138,7 @@ impl Both<'_> {
                         .then(|| format!("https://host-{}/x", terms % 4).into()),
                     group: (terms % 2 == 0).then(|| "g".into()),
                     deliver: (terms % 5 == 1).then(|| Deliver::At(at(1 << 60))),
+                    trace: (terms % 7 < 2).then(|| trace(*terms)),
                     ..Terms::default()
                 }
                 .boxed();
@@ -227,6 +229,10 @@ impl Both<'_> {
             times
         };
         assert_eq!(times(subject), times(&self.oracle));
+        for max in [0, 2, usize::MAX] {
+            let waiting = self.oracle.waiting_deliveries(max);
+            assert_eq!(subject.waiting_deliveries(max), waiting);
+        }
     }
 }
 

@@ -206,6 +206,10 @@ impl Outbox {
         all
     }
 
+    pub(super) fn waiting_deliveries(&self) -> usize {
+        self.waiting.values().map(BTreeSet::len).sum()
+    }
+
     pub(super) fn due_deliveries(
         &self,
         endpoint: EndpointId,

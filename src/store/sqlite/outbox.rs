@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
 pub(super) use check::problems;
-pub(super) use read::{due_deliveries, log, waiting_endpoints};
+pub(super) use read::{due_deliveries, log, waiting_deliveries, waiting_endpoints};
 pub(super) use tables::VERSION_4;
 
 use super::callers::Callers;

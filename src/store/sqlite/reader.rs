@@ -215,6 +215,10 @@ impl OutboxStore for SqliteReader {
         self.ask(|connection| outbox::due_deliveries(connection, endpoint, now, max))
     }
 
+    fn waiting_deliveries(&self, max: usize) -> Result<usize, StoreError> {
+        self.ask(|connection| outbox::waiting_deliveries(connection, max))
+    }
+
     fn webhooks(&self, caller: Option<&Caller>) -> Result<Vec<Webhook>, StoreError> {
         self.ask(|connection| outbox::webhooks(connection, caller))
     }

@@ -134,6 +134,7 @@ fn record(row: &Row<'_>, row_id: RowId, names: &mut Names<'_>) -> Outcome<(Recor
         group: label.map(|label| names.label(label)).transpose()?,
         deliver_at: terms.due(accepted_at).map(|due| due.at),
         give_up_at: None,
+        trace: terms.trace.clone().map(Box::new),
         standing: None,
         doubt: None,
         outcome: None,

@@ -4,7 +4,7 @@
 //! `groups.rs`.
 
 use super::codec::{Input, Unreadable, put_number, put_text};
-use crate::domain::{Deliver, Terms, WallTime};
+use crate::domain::{Deliver, Terms, TraceContext, WallTime};
 
 const VERSION: u8 = 1;
 
@@ -12,7 +12,9 @@ const DELIVER_AT: u8 = 1;
 const DELIVER_AFTER: u8 = 1 << 1;
 const GIVE_UP: u8 = 1 << 2;
 const CALLBACK: u8 = 1 << 3;
-const KNOWN: u8 = (1 << 4) - 1;
+const TRACE: u8 = 1 << 4;
+const TRACE_STATE: u8 = 1 << 5;
+const KNOWN: u8 = (1 << 6) - 1;
 
 /// The blob of `terms`, or `None` when they say nothing, the label apart.
 pub(super) fn encode(terms: Option<&Terms>) -> Option<Vec<u8>> {
@@ -24,7 +26,11 @@ pub(super) fn encode(terms: Option<&Terms>) -> Option<Vec<u8>> {
     };
     let give_up = terms.give_up_after_ms.map_or(0, |_| GIVE_UP);
     let callback = terms.callback_url.as_ref().map_or(0, |_| CALLBACK);
-    let present = deliver | give_up | callback;
+    let trace = terms
+        .trace
+        .as_ref()
+        .map_or(0, |trace| TRACE | trace.state().map_or(0, |_| TRACE_STATE));
+    let present = deliver | give_up | callback | trace;
     if present == 0 {
         return None;
     }
@@ -39,6 +45,12 @@ pub(super) fn encode(terms: Option<&Terms>) -> Option<Vec<u8>> {
     }
     if let Some(url) = &terms.callback_url {
         put_text(&mut out, url);
+    }
+    if let Some(trace) = &terms.trace {
+        put_text(&mut out, trace.parent());
+        if let Some(state) = trace.state() {
+            put_text(&mut out, state);
+        }
     }
     Some(out)
 }
@@ -72,6 +84,12 @@ pub(super) fn decode(blob: Option<&[u8]>) -> Result<Terms, Unreadable> {
     if present & CALLBACK != 0 {
         terms.callback_url = Some(input.text()?);
     }
+    if present & TRACE != 0 {
+        let parent = input.text()?;
+        let has_state = present & TRACE_STATE != 0;
+        let state = has_state.then(|| input.text()).transpose()?;
+        terms.trace = Some(TraceContext::from_stored(parent, state));
+    }
     if input.left.is_empty() {
         Ok(terms)
     } else {
@@ -90,16 +108,22 @@ mod tests {
             any::<u64>().prop_map(|ms| Deliver::After { ms }),
         ];
         let url = "\\PC{0,40}".prop_map(Into::into);
+        let trace = ("[0-9a-f-]{55}", any::<bool>()).prop_map(|(parent, has_state)| {
+            let state = has_state.then(|| "a=1".into());
+            TraceContext::from_stored(parent.into(), state)
+        });
         let all = (
             prop::option::of(deliver),
             any::<Option<u64>>(),
             prop::option::of(url),
+            prop::option::of(trace),
         );
-        all.prop_map(|(deliver, give_up_after_ms, callback_url)| Terms {
+        all.prop_map(|(deliver, give_up_after_ms, callback_url, trace)| Terms {
             deliver,
             give_up_after_ms,
             callback_url,
             group: None,
+            trace,
         })
     }
 

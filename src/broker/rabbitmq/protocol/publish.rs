@@ -6,7 +6,8 @@ use super::frame::{self, Kind};
 use super::outbox::Outbox;
 use crate::broker::Handover;
 use crate::domain::limits::SHORT_STRING_BYTES_MAX;
-use crate::domain::{HeaderValue, Properties, Table};
+use crate::domain::trace::{TRACEPARENT, TRACESTATE};
+use crate::domain::{HeaderValue, Table, TraceContext};
 
 /// The header that carries a message's id, and by which returns find their message.
 pub const ID_HEADER: &[u8] = b"x-amqpost-id";
@@ -121,7 +122,7 @@ fn put_properties(out: &mut BytesMut, handover: &Handover) -> Result<(), Unencod
     put_optional(out, &mut flags, 15, properties.content_type.as_deref())?;
     put_optional(out, &mut flags, 14, properties.content_encoding.as_deref())?;
     flags |= 1 << 13;
-    put_headers(out, properties, id.as_bytes(), handover.duplicate_possible)?;
+    put_headers(out, handover, id.as_bytes())?;
     flags |= 1 << 12;
     out.put_u8(properties.delivery_mode.octet());
     if let Some(priority) = properties.priority {
@@ -149,23 +150,41 @@ fn put_properties(out: &mut BytesMut, handover: &Handover) -> Result<(), Unencod
 }
 
 /// The gateway's own headers come first, so that a return's id is found without reading the rest.
-fn put_headers(
-    out: &mut BytesMut,
-    properties: &Properties,
-    id: &[u8; 36],
-    duplicate_possible: bool,
-) -> Result<(), Unencodable> {
+fn put_headers(out: &mut BytesMut, handover: &Handover, id: &[u8; 36]) -> Result<(), Unencodable> {
     let start = out.len();
     out.put_u32(0);
     put_short(out, ID_HEADER)?;
     out.put_u8(b'S');
     put_long(out, id);
-    if duplicate_possible {
+    if handover.duplicate_possible {
         put_short(out, DUPLICATE_HEADER)?;
         out.put_slice(b"t\x01");
     }
-    put_entries(out, &properties.headers)?;
+    let draft = &handover.message.draft;
+    put_entries(out, &draft.properties.headers)?;
+    if let Some(trace) = (draft.terms.as_ref()).and_then(|terms| terms.trace.as_ref()) {
+        put_trace(out, trace, &draft.properties.headers)?;
+    }
     put_length_at(out, start, out.len() - start - 4);
+    Ok(())
+}
+
+/// The trace of the request, unless the message says its own.
+fn put_trace(out: &mut BytesMut, trace: &TraceContext, own: &Table) -> Result<(), Unencodable> {
+    if own
+        .iter()
+        .any(|(name, _)| matches!(&**name, TRACEPARENT | TRACESTATE))
+    {
+        return Ok(());
+    }
+    put_short(out, TRACEPARENT.as_bytes())?;
+    out.put_u8(b'S');
+    put_long(out, trace.parent().as_bytes());
+    if let Some(state) = trace.state() {
+        put_short(out, TRACESTATE.as_bytes())?;
+        out.put_u8(b'S');
+        put_long(out, state.as_bytes());
+    }
     Ok(())
 }
 

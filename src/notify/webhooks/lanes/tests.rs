@@ -37,6 +37,7 @@ fn delivery(endpoint: u64, id: u64) -> Delivery {
             group: None,
             deliver_at: None,
             give_up_at: None,
+            trace: None,
             standing: None,
             doubt: None,
             outcome: None,

@@ -80,6 +80,7 @@ fn record(number: u64, age: Duration) -> Record {
         group: None,
         deliver_at: None,
         give_up_at: None,
+        trace: None,
         standing: None,
     };
     record.outcome = Some(Settlement {
@@ -330,6 +331,17 @@ impl OutboxStore for Board {
         first.sort_by_key(|(_, at)| *at);
         first.truncate(max);
         Ok(first)
+    }
+
+    fn waiting_deliveries(&self, max: usize) -> Result<usize, StoreError> {
+        let waiting = self
+            .state
+            .lock()
+            .waiting
+            .values()
+            .map(BTreeSet::len)
+            .sum::<usize>();
+        Ok(waiting.min(max))
     }
 
     fn due_deliveries(

@@ -75,6 +75,7 @@ fn post() -> Post {
         timestamp_seconds: 1_795_341_600,
         signatures: "v1,abc v1,def".into(),
         body: r#"{"type":"message.confirmed"}"#.into(),
+        trace: None,
     }
 }
 

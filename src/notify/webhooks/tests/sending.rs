@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use super::receiver::{Receiver, Reply};
-use super::{Names, answered, limits, send, sender};
+use super::{Names, answered, limits, post, send, sender};
 use crate::clock;
+use crate::domain::TraceContext;
 use crate::domain::webhook::{ErrorClass, TryEnd};
-use crate::notify::webhooks::SendLimits;
+use crate::notify::webhooks::{Post, SendLimits};
 
 #[tokio::test]
 async fn a_webhook_arrives_with_its_headers_and_body() {
@@ -33,6 +34,28 @@ async fn a_webhook_arrives_with_its_headers_and_body() {
         assert_eq!(request.headers[name], value, "{name}");
     }
     assert_eq!(request.headers.len(), 7, "{:?}", request.headers);
+}
+
+#[tokio::test]
+async fn the_trace_of_the_message_goes_with_the_webhook() {
+    let receiver = Receiver::start(|_| Reply::status(204)).await;
+    let sender = sender(&Names::none(), limits());
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let target = sender.target(&receiver.url()).expect("a good URL");
+    for states in [&["a=1", "b=2"][..], &[]] {
+        let post = Post {
+            trace: TraceContext::of(parent, states.iter().copied()).map(Box::new),
+            ..post()
+        };
+        assert_eq!(sender.send(&target, &post).await, answered(204));
+    }
+    let [both, parent_only] = &receiver.received()[..] else {
+        panic!("two requests arrive");
+    };
+    assert_eq!(both.headers["traceparent"], parent);
+    assert_eq!(both.headers["tracestate"], "a=1,b=2");
+    assert_eq!(parent_only.headers["traceparent"], parent);
+    assert!(!parent_only.headers.contains_key("tracestate"));
 }
 
 #[tokio::test]

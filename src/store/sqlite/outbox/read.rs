@@ -32,6 +32,10 @@ const DUE: &str = "SELECT deliveries.id, url, attempts, next_at, checksum, recor
             ON hooks.endpoint = deliveries.endpoint
     WHERE deliveries.endpoint = ?1 AND next_at <= ?2 ORDER BY next_at, deliveries.id LIMIT ?3";
 
+/// Within an index. What waits for a webhook that was deleted goes little by little, and is nobody's.
+const COUNT_WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM deliveries
+    WHERE next_at IS NOT NULL AND endpoint NOT IN (SELECT endpoint FROM leaving) LIMIT ?1)";
+
 const LOG: &str =
     "SELECT id, status, next_at, attempts, tried_at, status_code, error, checksum, record
     FROM deliveries WHERE standing = 1 AND endpoint = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
@@ -53,6 +57,16 @@ pub(in crate::store::sqlite) fn waiting_endpoints(
         Ok((endpoint, told_end(row.get(1)?, offset_ms)))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// See [`crate::store::OutboxStore::waiting_deliveries`].
+pub(in crate::store::sqlite) fn waiting_deliveries(
+    connection: &Connection,
+    max: usize,
+) -> Outcome<usize> {
+    let mut statement = connection.prepare_cached(COUNT_WAITING)?;
+    let count: i64 = statement.query_row([limit(max)], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// See [`crate::store::OutboxStore::due_deliveries`].

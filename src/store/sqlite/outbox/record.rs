@@ -5,10 +5,12 @@
 
 use super::super::codec::{Input, Unreadable, put_number, put_text};
 use super::super::outcomes::{status_code, status_of};
-use crate::domain::{Caller, MessageId, Reason, ReasonCode, RowId, WallTime};
+use crate::domain::{Caller, MessageId, Reason, ReasonCode, RowId, TraceContext, WallTime};
 use crate::store::{Record, Settlement};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// As [`VERSION`], without the trace.
+const VERSION_WITHOUT_TRACE: u64 = 1;
 
 /// The blob of a message that has ended; of one that has not, there is none.
 pub(super) fn encode(record: &Record) -> Option<Vec<u8>> {
@@ -35,6 +37,9 @@ pub(super) fn encode(record: &Record) -> Option<Vec<u8>> {
     put_number(&mut out, u64::from(outcome.revision));
     put_number(&mut out, outcome.settled_at.unix_ms());
     put_reason(&mut out, outcome.reason.as_ref());
+    let trace = record.trace.as_deref();
+    put_optional_text(&mut out, trace.map(TraceContext::parent));
+    put_optional_text(&mut out, trace.and_then(TraceContext::state));
     Some(out)
 }
 
@@ -62,12 +67,12 @@ fn put_reason(out: &mut Vec<u8>, reason: Option<&Reason>) {
 pub(super) fn decode(blob: &[u8]) -> Result<Record, Unreadable> {
     let mut input = Input { left: blob };
     let version = input.number()?;
-    if version != VERSION {
+    if ![VERSION, VERSION_WITHOUT_TRACE].contains(&version) {
         return Err(Unreadable::Version(version.to_le_bytes()[0]));
     }
     let row = RowId::from_stored(input.number()?);
     let id = MessageId::from_parts(row, input.number()?);
-    let record = Record {
+    let mut record = Record {
         id,
         caller: Caller::from_stored(&input.text()?),
         exchange: input.text()?,
@@ -81,10 +86,16 @@ pub(super) fn decode(blob: &[u8]) -> Result<Record, Unreadable> {
         replays: small(&mut input)?,
         deliver_at: time(&mut input)?,
         give_up_at: time(&mut input)?,
+        trace: None,
         standing: None,
         doubt: None,
         outcome: Some(outcome(&mut input, id)?),
     };
+    if version >= VERSION {
+        let (parent, state) = (optional_text(&mut input)?, optional_text(&mut input)?);
+        let trace = parent.map(|parent| TraceContext::from_stored(parent, state));
+        record.trace = trace.map(Box::new);
+    }
     if input.left.is_empty() {
         Ok(record)
     } else {
@@ -191,6 +202,10 @@ mod tests {
                     group: texts.2,
                     deliver_at,
                     give_up_at,
+                    trace: flag.then(|| {
+                        let state = (count % 2 == 0).then(|| "a=1".into());
+                        Box::new(TraceContext::from_stored("a parent".into(), state))
+                    }),
                     standing: None,
                     doubt: None,
                     outcome: Some(Settlement {
@@ -214,10 +229,22 @@ mod tests {
         }
 
         #[test]
+        fn a_record_from_before_there_were_traces_is_read(record in any_record()) {
+            let record = Record { trace: None, ..record };
+            let mut blob = encode(&record).expect("it has ended");
+            // The two texts that are not there take two bytes each.
+            blob.truncate(blob.len() - 4);
+            blob[0] = 1;
+            prop_assert_eq!(decode(&blob), Ok(record));
+        }
+
+        #[test]
         fn whatever_the_bytes_are_reading_ends(mut blob in prop::collection::vec(any::<u8>(), 1..200)) {
             let _ = decode(&blob);
-            blob[0] = 1;
-            let _ = decode(&blob);
+            for version in [1, 2] {
+                blob[0] = version;
+                let _ = decode(&blob);
+            }
         }
 
         #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::fixtures::{cases, handover, id, message, whole};
 use super::*;
-use crate::domain::{Draft, Message, headers};
+use crate::domain::{Draft, Message, Properties, headers};
 
 mod any;
 
@@ -322,4 +322,32 @@ fn a_name_or_property_of_256_bytes_is_refused_wherever_it_stands() {
     for message in properties.map(with_properties).into_iter().chain(drafts) {
         assert_eq!(refused(&handover(message), 4096), Unencodable::NameTooLong);
     }
+}
+
+#[test]
+fn the_trace_of_a_request_is_among_the_headers_unless_the_message_says_its_own() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = |headers: Table| {
+        let mut draft = message(1, "e", 0).draft.clone();
+        draft.properties.headers = headers;
+        draft.terms = crate::domain::Terms {
+            trace: TraceContext::of(parent, ["a=1"]),
+            ..Default::default()
+        }
+        .boxed();
+        let (_, header, _) = read(frames_of(&encoded(&handover(whole(1, draft)), 4096)));
+        let headers = header.properties.headers().clone().expect("headers");
+        let text = |name: &str| match headers.inner().get(name) {
+            Some(AMQPValue::LongString(text)) => Some(text.to_string()),
+            _ => None,
+        };
+        (text(TRACEPARENT), text(TRACESTATE))
+    };
+    assert_eq!(
+        traced(Table::new()),
+        (Some(parent.into()), Some("a=1".into()))
+    );
+    let own = |name: &str| vec![(name.into(), HeaderValue::Text("own".into()))];
+    assert_eq!(traced(own(TRACEPARENT)), (Some("own".into()), None));
+    assert_eq!(traced(own(TRACESTATE)), (None, Some("own".into())));
 }

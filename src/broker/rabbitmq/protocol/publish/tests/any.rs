@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::super::fixtures::whole;
 use super::super::*;
-use crate::domain::{DeliveryMode, Draft};
+use crate::domain::{DeliveryMode, Draft, Properties};
 
 fn any_name() -> impl Strategy<Value = Box<str>> {
     prop_oneof![

@@ -1,0 +1,48 @@
+//! `GET /metrics`: what operators ask about, as Prometheus reads it.
+//!
+//! The figures are about all callers' messages together.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+
+use super::amqp_headers::NoAmqpHeaders;
+use super::openapi;
+use super::problem::{Code, Problem};
+use super::query::NoQuery;
+use super::state::Gateway;
+use crate::domain::Caller;
+use crate::metrics::MEDIA_TYPE;
+
+/// Read the metrics
+///
+/// In the text format of Prometheus. The figures are about the messages of all callers, so that a key is needed
+/// where there are any; the management listener (`management_listen`) gives them without one.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operating",
+    responses(openapi::MetricsResponses)
+)]
+pub(super) async fn metrics(
+    State(gateway): State<Gateway>,
+    _caller: Caller,
+    _: (NoQuery, NoAmqpHeaders),
+) -> Result<Response, Problem> {
+    text(gateway).await
+}
+
+async fn text(gateway: Gateway) -> Result<Response, Problem> {
+    // Some of it is read from the store, which may take its time.
+    let told = tokio::task::spawn_blocking(move || gateway.metrics.text(gateway.requests()));
+    let told = told.await.map_err(|error| {
+        tracing::error!(%error, "the metrics could not be told");
+        Problem::new(Code::StoreUnavailable, "the figures could not be read")
+    })?;
+    let headers = [
+        (header::CONTENT_TYPE, MEDIA_TYPE),
+        (header::CACHE_CONTROL, super::NO_STORE),
+    ];
+    Ok((headers, told).into_response())
+}

@@ -1,0 +1,136 @@
+//! The figures of `/metrics` are those of what has happened.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::scrape::Scrape;
+use super::support::broker_node::shared_broker_url;
+use super::support::callers::{broker_is_up, gateway, message};
+use super::support::gateway::Gateway;
+use super::support::queues::{Kind, Place, unique};
+
+const WAIT: (&str, &str) = ("prefer", "wait=30");
+
+#[tokio::test]
+async fn what_became_of_messages_is_counted_by_status_and_reason() {
+    let gateway = gateway(&shared_broker_url(), &[]).await;
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let good = message(&place, "12345678");
+    let mut lost = good.clone();
+    lost["routing_key"] = json!("nobody");
+    let mut poison = good.clone();
+    poison["exchange"] = json!(unique("missing"));
+    let mut later = good.clone();
+    later["delay_ms"] = json!(3_600_000);
+    for _ in 0..2 {
+        gateway.post_with(&good, &[WAIT]).await;
+    }
+    gateway.post_with(&lost, &[WAIT]).await;
+    gateway.post_with(&poison, &[WAIT]).await;
+    let cancelled = gateway.post(&later).await.id();
+    let path = format!("/v1/messages/{cancelled}/cancel");
+    let answer = gateway.request(Method::POST, &path, &[], "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    gateway.post(&later).await;
+
+    let scrape = Scrape::of(&gateway).await;
+    let settled = |status, reason| {
+        let labels = [("status", status), ("reason", reason)];
+        scrape.value("amqpost_settled_messages_total", &labels)
+    };
+    assert_eq!(settled("confirmed", "none"), 2);
+    assert_eq!(settled("returned", "no_route"), 1);
+    assert_eq!(settled("failed", "exchange_not_found"), 1);
+    assert_eq!(settled("failed", "cancelled"), 1);
+    assert_eq!(settled("failed", "nacked"), 0);
+    assert_eq!(scrape.sum("amqpost_settled_messages_total"), 5);
+    assert_eq!(scrape.value("amqpost_accepted_messages_total", &[]), 6);
+    assert_eq!(
+        scrape.value("amqpost_accepted_payload_bytes_total", &[]),
+        48
+    );
+    assert_eq!(
+        scrape.value("amqpost_accept_duration_seconds_count", &[]),
+        6
+    );
+    // One was cancelled before it was tried, and one waits.
+    assert_eq!(
+        scrape.value("amqpost_settle_duration_seconds_count", &[]),
+        4
+    );
+    assert!(scrape.value("amqpost_commit_duration_seconds_count", &[]) >= 6);
+    assert_eq!(scrape.value("amqpost_pending_messages", &[]), 1);
+    assert_eq!(scrape.value("amqpost_scheduled_messages", &[]), 1);
+    assert!(scrape.value("amqpost_pending_bytes", &[]) > 500);
+    assert_eq!(scrape.value("amqpost_in_flight_messages", &[]), 0);
+    assert_eq!(
+        scrape.value("amqpost_stored_messages", &[("status", "returned")]),
+        1
+    );
+    assert!(scrape.value("amqpost_store_bytes", &[]) > 0);
+    let handovers = |outcome| scrape.value("amqpost_handovers_total", &[("outcome", outcome)]);
+    assert_eq!((handovers("confirmed"), handovers("returned")), (2, 1));
+    let requests = |route, status| {
+        let labels = [("method", "POST"), ("route", route), ("status", status)];
+        scrape.value("amqpost_http_requests_total", &labels)
+    };
+    assert_eq!(requests("/v1/messages", "2xx"), 6);
+    assert_eq!(requests("/v1/messages/{id}/cancel", "2xx"), 1);
+    assert_eq!(requests("/v1/messages", "5xx"), 0);
+}
+
+#[tokio::test]
+async fn a_replay_is_counted_and_a_refusal_by_its_code() {
+    let gateway = gateway(&shared_broker_url(), &[]).await;
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let mut lost = message(&place, "later");
+    lost["routing_key"] = json!("nobody");
+    let id = gateway.post_with(&lost, &[WAIT]).await.id();
+    place.bind("nobody").await;
+    let path = format!("/v1/messages/{id}/replay");
+    gateway.request(Method::POST, &path, &[], "").await;
+    gateway.wait_final(&id).await;
+    let refused = gateway.request(Method::POST, &path, &[], "").await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+
+    let scrape = Scrape::of(&gateway).await;
+    assert_eq!(scrape.value("amqpost_replayed_messages_total", &[]), 1);
+    let code = [("code", "not_replayable")];
+    assert_eq!(scrape.value("amqpost_http_problems_total", &code), 1);
+    // How long a life after a replay takes says nothing of the way from acceptance.
+    assert_eq!(
+        scrape.value("amqpost_settle_duration_seconds_count", &[]),
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_broker_and_the_backlog_are_told_while_it_is_away_and_when_it_is_there() {
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let away = Gateway::start([("AMQPOST_BROKER_URL", "amqp://127.0.1:1")]).await;
+    away.post(&message(&place, "waits")).await;
+    let scrape = Scrape::of(&away).await;
+    assert_eq!(scrape.value("amqpost_accepting", &[]), 1);
+    assert_eq!(scrape.value("amqpost_lanes", &[]), 4);
+    assert_eq!(scrape.sum("amqpost_lane_up"), 0);
+    assert_eq!(scrape.value("amqpost_pending_messages", &[]), 1);
+    assert!(scrape.value("amqpost_oldest_pending_age_seconds", &[]) < 60);
+
+    let gateway = gateway(&shared_broker_url(), &[("AMQPOST_LANES", "3")]).await;
+    broker_is_up(&gateway).await;
+    let scrape = Scrape::of(&gateway).await;
+    assert_eq!(scrape.all("amqpost_lane_up").len(), 3);
+    assert_eq!(scrape.sum("amqpost_lane_up"), 3);
+    assert_eq!(scrape.value("amqpost_oldest_pending_age_seconds", &[]), 0);
+}
+
+#[tokio::test]
+async fn where_keys_are_needed_the_metrics_need_one_too() {
+    let keys = ("AMQPOST_API_KEYS", "watch:0123456789abcdef-watch");
+    let gateway = gateway(&shared_broker_url(), &[keys]).await;
+    let refused = gateway.get_path("/metrics").await;
+    assert_eq!(refused.status, 401, "{}", refused.text);
+    let key = [("authorization", "Bearer 0123456789abcdef-watch")];
+    let told = gateway.request(Method::GET, "/metrics", &key, "").await;
+    Scrape::read(&told);
+}
