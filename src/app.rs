@@ -6,6 +6,7 @@ mod storage;
 mod topology;
 mod webhooks;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub enum AppError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why not.
         source: std::io::Error,
     },
@@ -85,12 +86,11 @@ async fn run(config: Config) -> Result<(), AppError> {
     let file = config.topology_file.as_deref();
     let topology = file.map(|file| read_topology(file, config.brokers.vhost()));
     let topology = topology.transpose()?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| AppError::Listen {
-            address: config.listen,
-            source,
-        })?;
+    let listener = bind(config.listen).await?;
+    let management = match config.management_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let address = listener.local_addr().unwrap_or(config.listen);
     let told = Arc::new(Everybody {
         waiters: Arc::new(Waiters::default()),
@@ -123,10 +123,7 @@ async fn run(config: Config) -> Result<(), AppError> {
         metrics,
     };
     let gateway = gateway(&config, &relay, readers, &told, watched, &parts);
-    parts.http.spawn(
-        "http",
-        http::serve(listener, gateway, parts.stop_http.watch()),
-    );
+    serve_http(listener, management, gateway, &mut parts);
     tracing::info!(%address, lanes = config.lanes, "listening");
     warn_about(&config);
     systemd::ready(&format!("listening on {address}"));
@@ -225,6 +222,30 @@ impl Running {
         relay.end();
         self.journal.all_ended().await
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| AppError::Listen { address, source })
+}
+
+/// Whoever watches the gateway is answered for as long as messages settle.
+fn serve_http(
+    listener: TcpListener,
+    management: Option<TcpListener>,
+    gateway: Gateway,
+    parts: &mut Running,
+) {
+    if let Some(listener) = management {
+        let address = listener.local_addr().ok();
+        tracing::info!(address = ?address, "listening for management");
+        let stop = parts.stop_lanes.watch();
+        let serving = http::serve_management(listener, gateway.clone(), stop);
+        parts.lanes.spawn("management", serving);
+    }
+    let stop = parts.stop_http.watch();
+    let serving = http::serve(listener, gateway, stop);
+    parts.http.spawn("http", serving);
 }
 
 /// What is told of the gateway itself.

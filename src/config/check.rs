@@ -25,6 +25,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
     let mut wrong = |key: &str, words: &str| mistakes.of(given, key, words);
     let keys = api_keys::parse(&values.api_keys, &mut |words| wrong("api_keys", words));
     let listen = listen(&values.listen, is_open, &mut wrong);
+    let management_listen = management_listen(&values.management_listen, &mut wrong);
     let webhooks = webhooks::parse(&values.webhook_secrets, &values.webhook_allow, &mut wrong);
     let store = StoreUrl::parse(&values.store_url);
     let store = store.map_err(|words| wrong("store_url", &words));
@@ -36,6 +37,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
     };
     mistakes.none(Config {
         listen,
+        management_listen,
         brokers,
         store,
         topology_file: topology_file(&values.topology_file),
@@ -74,6 +76,21 @@ fn check_relations(values: &Values, wrong: &mut impl FnMut(&str, &str)) {
     if values.retry_pause_ms_min > values.retry_pause_ms_max {
         wrong("retry_pause_ms_min", "must not be above retry_pause_ms_max");
     }
+}
+
+/// Whoever can reach it may read it, which is what it is for.
+fn management_listen(text: &str, wrong: &mut impl FnMut(&str, &str)) -> Option<SocketAddr> {
+    if text.is_empty() {
+        return None;
+    }
+    let address = text.parse().ok();
+    if address.is_none() {
+        let words = format!(
+            "must be empty, or an address and a port, such as 127.0.0.1:9464, and is {text:?}"
+        );
+        wrong("management_listen", &words);
+    }
+    address
 }
 
 fn listen(text: &str, is_open: bool, wrong: &mut impl FnMut(&str, &str)) -> SocketAddr {

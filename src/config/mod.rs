@@ -52,6 +52,8 @@ const FOR_SCRIPTS: [&str; 4] = [
 pub struct Config {
     /// Where to serve HTTP.
     pub listen: SocketAddr,
+    /// Address to serve metrics and health on, apart from callers.
+    pub management_listen: Option<SocketAddr>,
     /// The broker's addresses.
     pub brokers: BrokerUrls,
     /// Where messages are kept.

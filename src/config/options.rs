@@ -101,6 +101,9 @@ macro_rules! options {
 options! {
     /// Address and port to serve HTTP on.
     listen: String = "127.0.0.1:8080";
+    /// Address and port to serve metrics and health on, without a key and apart from callers; none when
+    /// it is empty.
+    management_listen: String = "";
     /// The broker; several addresses of a cluster are separated by commas, amqps:// is TLS.
     broker_url: String = "amqp://guest:guest@127.0.0.1:5672/%2f", secret mask_urls;
     /// Where messages are kept: sqlite:FILE, or memory: for trials.

@@ -46,6 +46,7 @@ fn with_file(text: &str, flags: &[&str]) -> Result<Config, ConfigError> {
 fn without_anything_there_are_defaults() {
     let config = with(&[]).expect("defaults");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.management_listen, None);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.retry, RetrySchedule::default());
     assert_eq!(config.http, http::Settings::default());
@@ -258,6 +259,8 @@ fn all_mistakes_are_told_at_once() {
     let flags = [
         "--listen",
         "x",
+        "--management-listen",
+        "9464",
         "--api-keys",
         "k",
         "--lanes",
@@ -266,7 +269,13 @@ fn all_mistakes_are_told_at_once() {
         "1000",
     ];
     let mistakes = mistakes(&flags);
-    for word in ["listen", "api_keys", "lanes", "json_depth_max"] {
+    for word in [
+        "listen",
+        "management_listen",
+        "api_keys",
+        "lanes",
+        "json_depth_max",
+    ] {
         assert!(
             mistakes.iter().any(|mistake| mistake.contains(word)),
             "{word}: {mistakes:?}"

@@ -33,6 +33,11 @@ pub(super) async fn metrics(
     text(gateway).await
 }
 
+/// The same, whoever asks: for the management listener.
+pub(super) async fn open(State(gateway): State<Gateway>) -> Result<Response, Problem> {
+    text(gateway).await
+}
+
 async fn text(gateway: Gateway) -> Result<Response, Problem> {
     // Some of it is read from the store, which may take its time.
     let told = tokio::task::spawn_blocking(move || gateway.metrics.text(gateway.requests()));

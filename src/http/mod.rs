@@ -28,6 +28,7 @@ mod linger;
 mod list_messages;
 mod lookup;
 mod loopback;
+mod management;
 mod media_type;
 mod message_id;
 mod message_json;
@@ -64,7 +65,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
-pub use serve::serve;
+pub use serve::{serve, serve_management};
 pub use state::{
     Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
 };

@@ -20,7 +20,7 @@ use super::crowd::{Crowd, Seat};
 use super::head_time::HeadTimer;
 use super::phase::Phase;
 use super::state::{Gateway, Settings, stopped};
-use super::{linger, unparsed, write_stall};
+use super::{linger, management, unparsed, write_stall};
 use crate::clock;
 
 /// The most that the head of a request may have; the headers of a message are part of it.
@@ -44,7 +44,28 @@ const STOPPING_STALL_MAX: Duration = Duration::from_secs(1);
 /// once.
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: watch::Receiver<bool>) {
     let settings = gateway.settings.clone();
-    let router = super::router(gateway);
+    serve_router(listener, super::router(gateway), settings, stop).await;
+}
+
+/// As [`serve`], the endpoints of the management listener.
+pub async fn serve_management(
+    listener: TcpListener,
+    gateway: Gateway,
+    stop: watch::Receiver<bool>,
+) {
+    let settings = Settings {
+        connections_max: management::CONNECTIONS_MAX,
+        ..gateway.settings.clone()
+    };
+    serve_router(listener, management::router(gateway), settings, stop).await;
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    stop: watch::Receiver<bool>,
+) {
     let connections_max = settings.connections_max.max(1);
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::default();

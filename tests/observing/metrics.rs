@@ -7,6 +7,7 @@ use super::scrape::Scrape;
 use super::support::broker_node::shared_broker_url;
 use super::support::callers::{broker_is_up, gateway, message};
 use super::support::gateway::Gateway;
+use super::support::process;
 use super::support::queues::{Kind, Place, unique};
 
 const WAIT: (&str, &str) = ("prefer", "wait=30");
@@ -133,4 +134,35 @@ async fn where_keys_are_needed_the_metrics_need_one_too() {
     let key = [("authorization", "Bearer 0123456789abcdef-watch")];
     let told = gateway.request(Method::GET, "/metrics", &key, "").await;
     Scrape::read(&told);
+}
+
+#[tokio::test]
+async fn the_management_listener_needs_no_key_and_answers_nothing_else() {
+    let port = process::free_port();
+    let address = format!("127.0.0.1:{port}");
+    let settings = [
+        ("AMQPOST_API_KEYS", "watch:0123456789abcdef-watch"),
+        ("AMQPOST_MANAGEMENT_LISTEN", &*address),
+    ];
+    let gateway = gateway(&shared_broker_url(), &settings).await;
+    let ask = |path: &'static str| {
+        let url = format!("http://{address}{path}");
+        async { reqwest::get(url).await.expect("an answer") }
+    };
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(path).await.status(), 200, "{path}");
+    }
+    let told = ask("/metrics").await.text().await.expect("a text");
+    let ordinary = [("authorization", "Bearer 0123456789abcdef-watch")];
+    let ordinary = gateway
+        .request(Method::GET, "/metrics", &ordinary, "")
+        .await;
+    let names = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.starts_with("# TYPE"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(names(&told), names(&ordinary.text));
+    for path in ["/v1/stats", "/v1/messages", "/openapi.yaml", "/"] {
+        assert_eq!(ask(path).await.status(), 404, "{path}");
+    }
 }
