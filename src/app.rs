@@ -1,6 +1,7 @@
 //! The one place where the parts are put together, in the order in which they start; they stop the
 //! other way round.
 
+mod certificates;
 mod metrics;
 mod storage;
 mod topology;
@@ -14,12 +15,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::broker::rabbitmq::{Broker, TlsError, Window};
+use crate::broker::rabbitmq::{Broker, Window};
 use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
 use crate::domain::rules::Callbacks;
 use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
-use crate::http::{self, Gateway, Parts};
+use crate::http::{self, Gateway, Listener, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
 use crate::metrics::Metrics;
 use crate::notify::webhooks::Counts;
@@ -27,6 +28,8 @@ use crate::notify::{Events, Everybody, Rates, Waiters};
 use crate::relay::Relay;
 use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
+use crate::tls::TlsError;
+use certificates::Certificates;
 use storage::{Readers, Storage};
 use topology::{Declaring, Gate};
 
@@ -36,7 +39,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Why the gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The broker cannot be spoken to through TLS.
+    /// TLS is wanted and cannot be spoken.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The configured topology cannot be used.
@@ -77,21 +80,22 @@ async fn run(config: Config) -> Result<(), AppError> {
         messages: config.window_messages,
         bytes: config.window_bytes,
     };
+    let certificates = Certificates::read(&config)?;
     let broker = Broker::new(
         config.brokers.urls(),
         window,
         config.heartbeat,
         config.connect_timeout,
-    )?;
+        certificates.for_broker(),
+    );
     let file = config.topology_file.as_deref();
     let topology = file.map(|file| read_topology(file, config.brokers.vhost()));
     let topology = topology.transpose()?;
-    let listener = bind(config.listen).await?;
+    let (listener, address) = listen(&config, &certificates).await?;
     let management = match config.management_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let address = listener.local_addr().unwrap_or(config.listen);
     let told = Arc::new(Everybody {
         waiters: Arc::new(Waiters::default()),
         events: Arc::new(Events::new(config.http.event_streams_max)),
@@ -124,7 +128,11 @@ async fn run(config: Config) -> Result<(), AppError> {
     };
     let gateway = gateway(&config, &relay, readers, &told, watched, &parts);
     serve_http(listener, management, gateway, &mut parts);
-    tracing::info!(%address, lanes = config.lanes, "listening");
+    certificates
+        .keep_fresh(&mut parts.lanes, &parts.stop_lanes)
+        .map_err(AppError::System)?;
+    let https = config.https.is_some();
+    tracing::info!(%address, https, lanes = config.lanes, "listening");
     warn_about(&config);
     systemd::ready(&format!("listening on {address}"));
 
@@ -135,6 +143,19 @@ async fn run(config: Config) -> Result<(), AppError> {
     parts.stop(&config, &relay).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(
+    config: &Config,
+    certificates: &Certificates,
+) -> Result<(Listener, SocketAddr), AppError> {
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+    let listener = match certificates.for_https()? {
+        Some(tls) => Listener::https(listener, tls),
+        None => listener.into(),
+    };
+    Ok((listener, address))
 }
 
 /// The tasks of the process, by the order in which they stop.
@@ -231,7 +252,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
 
 /// Whoever watches the gateway is answered for as long as messages settle.
 fn serve_http(
-    listener: TcpListener,
+    listener: Listener,
     management: Option<TcpListener>,
     gateway: Gateway,
     parts: &mut Running,

@@ -5,12 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use amqpost::config::Config;
+use amqpost::tls::unverified_client;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::Failure;
 
@@ -18,8 +22,10 @@ use crate::Failure;
 pub(crate) async fn run(config: &Config, ready: bool, limit: Duration) -> Result<(), Failure> {
     let path = if ready { "/readyz" } else { "/healthz" };
     let address = reachable(config.listen);
-    let url = format!("http://{address}{path}");
-    let status = tokio::time::timeout(limit, ask(address, path))
+    let https = config.https.is_some();
+    let scheme = if https { "https" } else { "http" };
+    let url = format!("{scheme}://{address}{path}");
+    let status = tokio::time::timeout(limit, connect_and_ask(address, https, path))
         .await
         .map_err(|_| format!("{url} does not answer within {} s", limit.as_secs()))?
         .map_err(|error| format!("{url} does not answer: {error}"))?;
@@ -39,8 +45,25 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn ask(address: SocketAddr, path: &str) -> Result<StatusCode, Failure> {
+async fn connect_and_ask(
+    address: SocketAddr,
+    https: bool,
+    path: &str,
+) -> Result<StatusCode, Failure> {
     let stream = TcpStream::connect(address).await?;
+    if !https {
+        return ask(stream, address, path).await;
+    }
+    let connector = TlsConnector::from(unverified_client()?);
+    let name = ServerName::from(address.ip());
+    ask(connector.connect(name, stream).await?, address, path).await
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: SocketAddr,
+    path: &str,
+) -> Result<StatusCode, Failure> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)

@@ -14,3 +14,4 @@ pub mod metrics;
 pub mod notify;
 pub mod relay;
 pub mod store;
+pub mod tls;

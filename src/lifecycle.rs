@@ -3,6 +3,7 @@
 //! Every task runs until the process stops. One that ends before, or panics, ends the process with a
 //! failure: half a gateway that looks alive is worse than one that is restarted.
 
+pub mod reload;
 pub mod systemd;
 
 use std::future::Future;

@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amqpost::config::{Cli, Command, Config, LogFormat, read_topology};
+use amqpost::config::{Cli, Command, Config, IdentityFiles, LogFormat, read_topology};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +34,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             if let Some(file) = &config.topology_file {
                 read_topology(file, config.brokers.vhost())?;
             }
+            config.https.as_ref().map(IdentityFiles::read).transpose()?;
+            config.broker_client()?;
             print("the configuration is good\n")?;
         }
         Command::Config => print(&Config::effective(&cli.file, &cli.options)?)?,

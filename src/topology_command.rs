@@ -22,8 +22,13 @@ pub(crate) async fn run(config: &Config, command: &TopologyCommand) -> Result<Ex
         messages: config.window_messages,
         bytes: config.window_bytes,
     };
-    let urls = config.brokers.urls();
-    let broker = Broker::new(urls, window, config.heartbeat, config.connect_timeout)?;
+    let broker = Broker::new(
+        config.brokers.urls(),
+        window,
+        config.heartbeat,
+        config.connect_timeout,
+        config.broker_client()?.map(|client| client.config),
+    );
     let declarer = broker.declarer();
     match command {
         TopologyCommand::Check { .. } => check(&declarer, &topology).await,

@@ -24,8 +24,9 @@ const ROOMS: &[Room] = &[
     room("chance", &["domain"]),
     room("lifecycle", &["clock"]),
     room("measure", &[]),
+    room("tls", &["domain"]),
     room("store", &["domain"]),
-    room("broker", &["domain", "clock", "chance"]),
+    room("broker", &["domain", "tls", "clock", "chance"]),
     room(
         "relay",
         &["domain", "store", "broker", "measure", "clock", "chance"],
@@ -42,7 +43,7 @@ const ROOMS: &[Room] = &[
         ],
     ),
     // Settings belong to the rooms that they set.
-    room("config", &["domain", "http"]),
+    room("config", &["domain", "http", "tls"]),
     room(
         "app",
         &[
@@ -55,11 +56,12 @@ const ROOMS: &[Room] = &[
             "http",
             "config",
             "lifecycle",
+            "tls",
             "clock",
             "chance",
         ],
     ),
-    room("healthcheck_command", &["config"]),
+    room("healthcheck_command", &["config", "tls"]),
     room("store_command", &["domain", "store", "config"]),
     room("topology_command", &["domain", "broker", "config"]),
     room(
@@ -101,6 +103,7 @@ const ONLY_IN: &[Outside] = &[
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),
     outside("prometheus", &["metrics"]),
+    outside("x509_parser", &["tls"]),
     outside("SystemTime::now", &["clock.rs"]),
     outside("Instant::now", &["clock.rs"]),
     outside("rand", &["chance.rs"]),

@@ -97,7 +97,7 @@ pub async fn publish(
         bytes: 32 << 20,
     };
     let timeout = Duration::from_secs(10);
-    let broker = Broker::new(&[uri.parse()?], window, timeout, timeout)?;
+    let broker = Broker::new(&[uri.parse()?], window, timeout, timeout, None);
     let done = Arc::new(Notify::new());
     let feed = MemoryFeed {
         left: messages,

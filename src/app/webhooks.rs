@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::broker::rabbitmq::transport::tls_config;
 use crate::config::Config;
 use crate::http;
 use crate::lifecycle::{Stop, Tasks};
@@ -11,6 +10,7 @@ use crate::notify::webhooks::{
 };
 use crate::relay::Relay;
 use crate::store::{OutboxChange, OutboxStore, OutboxWriter, Writing};
+use crate::tls::{self, Roots};
 
 /// Starts the engine. It stops with the lanes, when nothing ends any more.
 pub(super) fn start(
@@ -23,7 +23,8 @@ pub(super) fn start(
     stop: &Stop,
 ) {
     let webhooks = &config.webhooks;
-    let tls = tls_config().inspect_err(|error| {
+    let tls = Roots::of_system().and_then(|roots| tls::client(roots, None));
+    let tls = tls.inspect_err(|error| {
         tracing::warn!(%error, "no webhook can be sent through TLS");
     });
     let sender = Sender::new(

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use amq_protocol_uri::AMQPUri;
+use amq_protocol_uri::{AMQPScheme, AMQPUri, SASLMechanism};
 
 /// At least one address; all are nodes of the same broker and name the same vhost.
 #[derive(Clone, PartialEq)]
@@ -47,9 +47,25 @@ impl BrokerUrls {
         self.0.first().map_or("/", |url| url.vhost.as_str())
     }
 
-    /// The user of the connections, when all addresses name the same one.
+    /// Whether any address wants TLS.
+    #[must_use]
+    pub fn speak_tls(&self) -> bool {
+        self.0.iter().any(|url| url.scheme == AMQPScheme::AMQPS)
+    }
+
+    /// Whether any address leaves the login to the client certificate.
+    #[must_use]
+    pub fn want_external(&self) -> bool {
+        self.0.iter().any(is_external)
+    }
+
+    /// The user of the connections, when all addresses name the same one. Whose a client certificate is,
+    /// only the broker knows.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
+        if self.want_external() {
+            return None;
+        }
         let name = |url: &AMQPUri| url.authority.userinfo.username.clone();
         let first = self.0.first()?;
         let same = self.0.iter().all(|url| name(url) == name(first));
@@ -77,7 +93,11 @@ impl fmt::Debug for BrokerUrls {
 }
 
 /// The parser would ignore others without a word.
-const PARAMETERS: [&str; 2] = ["heartbeat=", "frame_max="];
+const PARAMETERS: [&str; 3] = ["heartbeat=", "frame_max=", "auth_mechanism="];
+
+fn is_external(url: &AMQPUri) -> bool {
+    url.query.auth_mechanism == Some(SASLMechanism::External)
+}
 
 fn parse_one(url: &str) -> Result<AMQPUri, &'static str> {
     const MISTAKE: &str = "is not an amqp:// or amqps:// URL, such as \
@@ -91,9 +111,14 @@ fn parse_one(url: &str) -> Result<AMQPUri, &'static str> {
     let known = |parameter: &str| PARAMETERS.iter().any(|known| parameter.starts_with(known));
     if after_scheme.contains('#') || !parameters.split_terminator('&').all(known) {
         return Err(
-            "has query parameters other than heartbeat and frame_max: use the options, such as \
-                    connect_timeout_seconds (? and # in a user or password are percent-encoded)",
+            "has query parameters other than heartbeat, frame_max and auth_mechanism: use the options, \
+             such as connect_timeout_seconds (? and # in a user or password are percent-encoded)",
         );
+    }
+    let mechanism = |parameter: &str| parameter.strip_prefix("auth_mechanism=").map(str::to_owned);
+    let mechanism = parameters.split('&').find_map(mechanism);
+    if mechanism.is_some_and(|name| name != "plain" && name != "external") {
+        return Err("has an auth_mechanism that is neither plain nor external");
     }
     let mut parsed: AMQPUri = url.parse().map_err(|_| MISTAKE)?;
     let authority = after_scheme.split('/').next().unwrap_or_default();
@@ -102,6 +127,14 @@ fn parse_one(url: &str) -> Result<AMQPUri, &'static str> {
         .map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
         return Err("names no host");
+    }
+    if is_external(&parsed) && parsed.scheme != AMQPScheme::AMQPS {
+        return Err("says auth_mechanism=external, which needs amqps://");
+    }
+    if is_external(&parsed) && authority.contains('@') {
+        return Err(
+            "names a user, and says by auth_mechanism=external that the client certificate does",
+        );
     }
     if parsed.vhost.is_empty() {
         return Err("names an empty vhost: the default one, /, is written as %2f");
@@ -138,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn who_the_client_certificate_names_is_not_known() {
+        let urls = BrokerUrls::parse("amqps://h/%2f?auth_mechanism=external");
+        let urls = urls.expect("a good address");
+        assert!(urls.want_external() && urls.speak_tls());
+        assert_eq!(urls.user(), None);
+        let urls = BrokerUrls::parse("amqps://u:p@h/%2f?auth_mechanism=plain&heartbeat=5");
+        let urls = urls.expect("a good address");
+        assert!(!urls.want_external());
+        assert_eq!(urls.user(), Some("u"));
+    }
+
+    #[test]
     fn mistakes_are_told_without_the_secret() {
         for bad in [
             "",
@@ -153,6 +198,10 @@ mod tests {
             "amqp://u:secret@h/%2f?heartbeat=1&verify=none",
             "amqp://u:secret#@h/",
             "amqp://u:secret@h/a,amqp://u:secret@h/b",
+            "amqps://u:secret@h/%2f?auth_mechanism=external",
+            "amqp://h/%2f?auth_mechanism=external",
+            "amqps://h/%2f?auth_mechanism=amqplain",
+            "amqps://h/%2f?auth_mechanism=EXTERNAL",
         ] {
             let mistake = BrokerUrls::parse(bad).expect_err(bad);
             assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::given::Given;
 use super::mistakes::{ConfigError, Mistakes};
 use super::options::Values;
-use super::{BrokerUrls, Config, StoreUrl, api_keys, webhooks};
+use super::{BrokerTls, BrokerUrls, Config, IdentityFiles, StoreUrl, api_keys, webhooks};
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
 
@@ -31,6 +31,10 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
     let store = store.map_err(|words| wrong("store_url", &words));
     let brokers = BrokerUrls::parse(&values.broker_url);
     let brokers = brokers.map_err(|words| wrong("broker_url", &words));
+    let (https, broker_tls) = (https(&values, &mut wrong), broker_tls(&values, &mut wrong));
+    if let Ok(brokers) = &brokers {
+        check_login(brokers, &broker_tls, &mut wrong);
+    }
     check_relations(&values, &mut wrong);
     let (Ok(brokers), Ok(store)) = (brokers, store) else {
         return Err(mistakes.into());
@@ -38,9 +42,11 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
     mistakes.none(Config {
         listen,
         management_listen,
+        https,
         brokers,
+        broker_tls,
         store,
-        topology_file: topology_file(&values.topology_file),
+        topology_file: path(&values.topology_file),
         history_age: seconds(values.history_seconds),
         store_bytes_max: values.store_bytes_max,
         lane_memory_messages_max: values.lane_memory_messages_max,
@@ -113,10 +119,55 @@ fn listen(text: &str, is_open: bool, wrong: &mut impl FnMut(&str, &str)) -> Sock
 }
 
 /// As for the other options, an empty text is none.
-fn topology_file(path: &str) -> Option<PathBuf> {
-    Some(path)
-        .filter(|path| !path.is_empty())
+fn path(text: &str) -> Option<PathBuf> {
+    Some(text)
+        .filter(|text| !text.is_empty())
         .map(PathBuf::from)
+}
+
+fn https(values: &Values, wrong: &mut impl FnMut(&str, &str)) -> Option<IdentityFiles> {
+    let files = [&values.tls_cert_file, &values.tls_key_file];
+    identity(["tls_cert_file", "tls_key_file"], files, wrong)
+}
+
+fn broker_tls(values: &Values, wrong: &mut impl FnMut(&str, &str)) -> BrokerTls {
+    let files = [&values.broker_cert_file, &values.broker_key_file];
+    BrokerTls {
+        ca_file: path(&values.broker_ca_file),
+        identity: identity(["broker_cert_file", "broker_key_file"], files, wrong),
+    }
+}
+
+/// A certificate and its key go together.
+fn identity(
+    keys: [&str; 2],
+    files: [&String; 2],
+    wrong: &mut impl FnMut(&str, &str),
+) -> Option<IdentityFiles> {
+    let ([cert_key, key_key], [cert, key]) = (keys, files.map(|file| path(file)));
+    match (cert, key) {
+        (Some(cert), Some(key)) => return Some(IdentityFiles { cert, key }),
+        (Some(_), None) => wrong(cert_key, &format!("is given without {key_key}")),
+        (None, Some(_)) => wrong(key_key, &format!("is given without {cert_key}")),
+        (None, None) => {}
+    }
+    None
+}
+
+/// What is there for TLS and not used was meant to protect something.
+fn check_login(brokers: &BrokerUrls, tls: &BrokerTls, wrong: &mut impl FnMut(&str, &str)) {
+    if brokers.want_external() && tls.identity.is_none() {
+        let words = "says auth_mechanism=external, and there is no certificate to log in with: give \
+                     broker_cert_file and broker_key_file";
+        wrong("broker_url", words);
+    }
+    let unused = "is given, and no address of broker_url begins with amqps://";
+    if !brokers.speak_tls() && tls.ca_file.is_some() {
+        wrong("broker_ca_file", unused);
+    }
+    if !brokers.speak_tls() && tls.identity.is_some() {
+        wrong("broker_cert_file", unused);
+    }
 }
 
 fn seconds(number: u32) -> Duration {
@@ -134,6 +185,16 @@ fn settings(values: &Values, api_keys: http::ApiKeys) -> http::Settings {
         idle_seconds_max: values.idle_seconds_max,
         body_read_seconds_max: values.body_read_seconds_max,
         write_stall_seconds_max: values.write_stall_seconds_max,
+        tls_handshake_seconds_max: values.tls_handshake_seconds_max,
+        http2: http::Http2Limits {
+            streams_max: values.http2_streams_max,
+            requests_max: values.http2_requests_max,
+            header_bytes_max: values.http2_header_bytes_max,
+            resets_max: values.http2_resets_max,
+            keep_alive_seconds: values.http2_keep_alive_seconds,
+            stream_window_bytes: values.http2_stream_window_bytes,
+            connection_window_bytes: values.http2_connection_window_bytes,
+        },
         event_streams_max: values.event_streams_max,
         idempotency_seconds: values.idempotency_seconds,
         webhooks_per_caller_max: values.webhooks_per_caller_max,

@@ -18,6 +18,7 @@ mod option;
 mod options;
 mod source;
 mod store_url;
+mod tls;
 mod topology_file;
 mod webhooks;
 
@@ -31,11 +32,13 @@ pub use flags::Options;
 pub use mistakes::ConfigError;
 pub use options::LogFormat;
 pub use store_url::StoreUrl;
+pub use tls::{BrokerClient, BrokerTls, IdentityFiles};
 pub use topology_file::{TopologyFileError, read_topology};
 pub use webhooks::Webhooks;
 
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
+use crate::tls::TlsError;
 use given::Given;
 use mistakes::Mistakes;
 
@@ -54,8 +57,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address to serve metrics and health on, apart from callers.
     pub management_listen: Option<SocketAddr>,
+    /// The certificate to serve HTTPS with; without one, HTTP is served.
+    pub https: Option<IdentityFiles>,
     /// The broker's addresses.
     pub brokers: BrokerUrls,
+    /// How TLS is spoken with it.
+    pub broker_tls: BrokerTls,
     /// Where messages are kept.
     pub store: StoreUrl,
     /// What to declare at start, if anything.
@@ -122,6 +129,15 @@ impl Config {
         let mut mistakes = Mistakes::default();
         let given = Given::load(file, options, &mut mistakes);
         check::check(&given, mistakes).map(|_| effective::effective(&given))
+    }
+
+    /// What connections to the broker speak TLS with, if an address says `amqps`.
+    ///
+    /// # Errors
+    /// [`TlsError`], which names the file that cannot be used.
+    pub fn broker_client(&self) -> Result<Option<BrokerClient>, TlsError> {
+        let wanted = self.brokers.speak_tls();
+        wanted.then(|| self.broker_tls.read()).transpose()
     }
 
     /// Looks for misspelt options among the names of the environment's variables. What Kubernetes sets for

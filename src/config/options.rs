@@ -4,6 +4,7 @@
 //! `amqpost config` print, and what a mistake is told with. What an option then does stands in
 //! [`super::check`].
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use super::given::Given;
@@ -27,6 +28,12 @@ const STALL_AFTER_MS_LEAST: u64 = 100;
 
 /// Below this, what is set aside for settlements would leave nothing for messages.
 const STORE_BYTES_LEAST: u64 = 64 << 20;
+
+/// Below this, browsers could not ask anything.
+const HTTP2_HEADER_BYTES_LEAST: u64 = 4096;
+
+/// What every client takes for granted (RFC 9113, section 6.9.2), to the largest number that it understands.
+const HTTP2_WINDOWS: RangeInclusive<u64> = 65_535..=(1 << 31) - 1;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +111,19 @@ options! {
     /// Address and port to serve metrics and health on, without a key and apart from callers; none when
     /// it is empty.
     management_listen: String = "";
+    /// Certificate to serve HTTPS with, and those between it and its authority; with none, HTTP is
+    /// served. A PEM file.
+    tls_cert_file: String = "";
+    /// The key of that certificate. A PEM file.
+    tls_key_file: String = "";
     /// The broker; several addresses of a cluster are separated by commas, amqps:// is TLS.
     broker_url: String = "amqp://guest:guest@127.0.0.1:5672/%2f", secret mask_urls;
+    /// Certificate authorities to trust where the broker speaks TLS, instead of the system's. A PEM file.
+    broker_ca_file: String = "";
+    /// Certificate to show to a broker that asks for one. A PEM file.
+    broker_cert_file: String = "";
+    /// The key of that certificate. A PEM file.
+    broker_key_file: String = "";
     /// Where messages are kept: sqlite:FILE, or memory: for trials.
     store_url: String = "sqlite:amqpost-data/amqpost.db", secret mask_urls;
     /// Keys of callers, as name:key pairs that are separated by commas.
@@ -156,6 +174,22 @@ options! {
     body_read_seconds_max: u32 = 30u32, within 1..;
     /// Seconds that a connection may take nothing of what is written to it.
     write_stall_seconds_max: u32 = 30u32, within 1..;
+    /// Seconds for a TLS handshake.
+    tls_handshake_seconds_max: u32 = 10u32, within 1..;
+    /// Requests in progress on one connection of HTTP/2; clients wait with more.
+    http2_streams_max: u32 = 200u32, within 1..;
+    /// Requests in progress on all connections of HTTP/2.
+    http2_requests_max: usize = 10_000usize, within 1..;
+    /// Bytes of a request's head in HTTP/2.
+    http2_header_bytes_max: u32 = 128u32 << 10, within HTTP2_HEADER_BYTES_LEAST..;
+    /// Requests that a client of HTTP/2 may take back at once, beyond as many as it lets be answered.
+    http2_resets_max: u64 = 100u64;
+    /// Seconds without news from a client of HTTP/2 before it is asked for a sign of life.
+    http2_keep_alive_seconds: u32 = 20u32, within 1..;
+    /// Bytes of one body that a client of HTTP/2 may send ahead.
+    http2_stream_window_bytes: u32 = 512u32 << 10, within HTTP2_WINDOWS;
+    /// Bytes of all bodies of a connection that a client of HTTP/2 may send ahead.
+    http2_connection_window_bytes: u32 = 1u32 << 20, within HTTP2_WINDOWS;
     /// Streams of events that are open at the same time.
     event_streams_max: usize = 2000usize;
     /// Bytes of a request's body.

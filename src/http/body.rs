@@ -1,7 +1,8 @@
 //! Reading a request's body within its limits of size, time and memory, and without holding others up.
 //!
 //! The limit for one body times the number of connections is more memory than any machine has, so
-//! all large bodies share a budget; small ones are free, and bounded by the number of connections.
+//! all large bodies share a budget; small ones are free, and bounded by the numbers of connections and of
+//! requests over HTTP/2.
 
 use std::time::Duration;
 

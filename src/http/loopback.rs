@@ -37,6 +37,9 @@ fn check(request: &Request) -> Result<(), Problem> {
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if host.to_str().is_ok_and(is_loopback) => {}
         (None, None) if request.version() < Version::HTTP_11 => {}
+        // HTTP/2 says it in `:authority`, which is looked at below.
+        (None, None)
+            if request.version() == Version::HTTP_2 && request.uri().authority().is_some() => {}
         (None, None) => return refused("the Host header is missing"),
         _ => {
             return refused(

@@ -65,7 +65,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
-pub use serve::{serve, serve_management};
+pub use serve::{Http2Limits, Listener, serve, serve_management};
 pub use state::{
     Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
 };

@@ -1,5 +1,16 @@
 //! Connections: accepted up to a number, each ended gracefully on stop, or for good when its client does
 //! not read. One that idles gives way to one that is new.
+//!
+//! One listener speaks HTTP/1.1 and HTTP/2: over TLS as the client prefers (ALPN), in the clear HTTP/2 to
+//! those who begin with its preface. A connection counts from the moment when it is accepted, and each
+//! thing that its client has to do has a time: the handshake, a head, reading what is written.
+
+mod http1;
+mod http2;
+mod limits;
+mod opening;
+mod rewind;
+mod streams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,21 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use hyper::server::conn::http1;
-use hyper::service::Service as _;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::crowd::{Crowd, Seat};
-use super::head_time::HeadTimer;
 use super::phase::Phase;
 use super::state::{Gateway, Settings, stopped};
-use super::{linger, management, unparsed, write_stall};
+use super::{linger, management};
 use crate::clock;
+pub use limits::Http2Limits;
+use opening::{OpenError, Opened};
 
 /// The most that the head of a request may have; the headers of a message are part of it.
 pub(super) const HEAD_BYTES_MAX: usize = 128 << 10;
@@ -39,15 +48,49 @@ const ROOM_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a connection that takes nothing is waited for at the stop.
 const STOPPING_STALL_MAX: Duration = Duration::from_secs(1);
 
+/// Where connections come from.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl From<TcpListener> for Listener {
+    /// One that speaks in the clear.
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+impl Listener {
+    /// One that speaks TLS only.
+    #[must_use]
+    pub fn https(tcp: TcpListener, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            tcp,
+            tls: Some(tls),
+        }
+    }
+}
+
+/// What all connections have in common.
+struct Shared {
+    router: Router,
+    tls: Option<Arc<ServerConfig>>,
+    settings: Settings,
+    /// One for each request over HTTP/2 that may be in progress.
+    http2_requests: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
 /// Serves until `stop` becomes true: then no connection is accepted any more, those that are idle
 /// are closed, running requests are finished, and the future ends. Dropping it ends everything at
 /// once.
-pub async fn serve(listener: TcpListener, gateway: Gateway, stop: watch::Receiver<bool>) {
+pub async fn serve(listener: impl Into<Listener>, gateway: Gateway, stop: watch::Receiver<bool>) {
     let settings = gateway.settings.clone();
-    serve_router(listener, super::router(gateway), settings, stop).await;
+    serve_router(listener.into(), super::router(gateway), settings, stop).await;
 }
 
-/// As [`serve`], the endpoints of the management listener.
+/// As [`serve`], the endpoints of the management listener, which speaks in the clear.
 pub async fn serve_management(
     listener: TcpListener,
     gateway: Gateway,
@@ -57,21 +100,30 @@ pub async fn serve_management(
         connections_max: management::CONNECTIONS_MAX,
         ..gateway.settings.clone()
     };
-    serve_router(listener, management::router(gateway), settings, stop).await;
+    let router = management::router(gateway);
+    serve_router(listener.into(), router, settings, stop).await;
 }
 
 async fn serve_router(
-    listener: TcpListener,
+    Listener { tcp, tls }: Listener,
     router: Router,
     settings: Settings,
     stop: watch::Receiver<bool>,
 ) {
     let connections_max = settings.connections_max.max(1);
+    let requests_max = settings.http2.requests_max.min(Semaphore::MAX_PERMITS);
+    let shared = Arc::new(Shared {
+        router,
+        tls,
+        settings,
+        http2_requests: Arc::new(Semaphore::new(requests_max)),
+        stop: stop.clone(),
+    });
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::default();
     // Accepted, and not served before there is room.
     let mut waiting = None;
-    let mut stopping = std::pin::pin!(stopped(stop.clone()));
+    let mut stopping = std::pin::pin!(stopped(stop));
     loop {
         tokio::select! {
             biased;
@@ -79,7 +131,7 @@ async fn serve_router(
             Some(ended) = connections.join_next_with_id() => {
                 crowd.left(ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
-            accepted = accept(&listener), if waiting.is_none() => waiting = accepted,
+            accepted = accept(&tcp), if waiting.is_none() => waiting = accepted,
             () = tokio::time::sleep(ROOM_LOOK_EVERY), if waiting.is_some() => {}
         }
         if connections.len() >= connections_max {
@@ -88,18 +140,12 @@ async fn serve_router(
             }
         } else if let Some((stream, address)) = waiting.take() {
             let seat = Seat::new(Phase::new(clock::monotonic()));
-            let serving = connection(
-                stream,
-                seat.clone(),
-                router.clone(),
-                settings.clone(),
-                stop.clone(),
-            );
+            let serving = connection(stream, seat.clone(), Arc::clone(&shared));
             let task = connections.spawn(serving).id();
             crowd.joined(task, address.ip(), seat);
         }
     }
-    drop((listener, waiting));
+    drop((tcp, waiting));
     while connections.join_next().await.is_some() {}
 }
 
@@ -120,83 +166,61 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-/// How a connection ended.
+/// Why a connection came to its end before the client had closed it in order.
+#[derive(Debug, thiserror::Error)]
 enum Ended {
-    /// Nothing more is to be said; errors are those of the client.
-    Said(hyper::Result<()>),
-    /// The client took nothing of what was said.
+    #[error(transparent)]
+    Unopened(#[from] OpenError),
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("the client takes nothing of what is written to it")]
     Stuck,
-    /// Another one needed the room.
+    #[error("the client takes back too many of its requests")]
+    TooManyResets,
+    #[error("it idled, and another one needed the room")]
     GaveWay,
+    #[error("the gateway stops, and nothing was asked yet")]
+    Stopped,
 }
 
-async fn connection(
-    mut stream: TcpStream,
-    seat: Seat,
-    router: Router,
-    settings: Settings,
-    stop: watch::Receiver<bool>,
-) {
+async fn connection(mut stream: TcpStream, seat: Seat, shared: Arc<Shared>) {
     // Answers are small and callers wait for them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends with delay");
     }
-    let ended = speak(&mut stream, seat, router, &settings, stop.clone()).await;
+    let ended = speak(&mut stream, &seat, &shared).await;
     // Callers come and go as they please.
-    match ended {
-        Ended::Stuck => tracing::debug!("a connection that takes nothing was ended"),
-        Ended::GaveWay => tracing::debug!("an idle connection gave way to a new one"),
-        Ended::Said(said) => {
-            if let Err(error) = said {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            if !*stop.borrow() {
-                linger::close(stream).await;
-            }
-        }
+    if let Err(why) = &ended {
+        tracing::debug!(%why, "a connection was ended");
+    }
+    let is_said = matches!(ended, Ok(()) | Err(Ended::Broken(_)));
+    if is_said && !*shared.stop.borrow() {
+        linger::close(stream).await;
     }
 }
 
-async fn speak(
-    stream: &mut TcpStream,
-    seat: Seat,
-    router: Router,
-    settings: &Settings,
-    stop: watch::Receiver<bool>,
-) -> Ended {
-    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-    let timer = HeadTimer {
-        phase: Arc::clone(&seat.phase),
-        head: seconds(settings.header_read_seconds_max),
-        idle: seconds(settings.idle_seconds_max),
-    };
-    let head = timer.head;
-    let stream = unparsed::Watched::new(stream, Arc::clone(&seat.phase));
-    let (stream, stalled) = write_stall::watch(stream);
-    let router = TowerToHyperService::new(router);
-    let service = hyper::service::service_fn(|request: Request<_>| {
-        seat.phase.serve();
-        router.call(request)
-    });
-    let serving = http1::Builder::new()
-        .timer(timer)
-        .header_read_timeout(head)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEAD_FIELDS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = std::pin::pin!(serving);
-    let stall = seconds(settings.write_stall_seconds_max);
-    tokio::select! {
+async fn speak(stream: &mut TcpStream, seat: &Seat, shared: &Shared) -> Result<(), Ended> {
+    let opened = tokio::select! {
         biased;
-        said = serving.as_mut() => Ended::Said(said),
-        () = seat.is_wanted() => Ended::GaveWay,
-        () = stalled.clone().lasts(stall) => Ended::Stuck,
-        () = stopped(stop) => {
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                said = serving => Ended::Said(said),
-                () = stalled.lasts(STOPPING_STALL_MAX) => Ended::Stuck,
-            }
+        opened = opening::open(stream, shared) => opened?,
+        () = seat.is_wanted() => return Err(Ended::GaveWay),
+        () = stopped(shared.stop.clone()) => return Err(Ended::Stopped),
+    };
+    match opened {
+        Opened::Http1(stream, stalled) => http1::serve(stream, stalled, seat, shared).await,
+        // What this needs would otherwise be set aside for each connection of HTTP/1 too.
+        Opened::Http2(stream, stalled) => {
+            Box::pin(http2::serve(stream, stalled, seat, shared)).await
         }
+        Opened::NotTls(stream, stalled) => http1::refuse(stream, stalled, seat, shared).await,
     }
+}
+
+/// A stream to a client.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }

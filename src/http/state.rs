@@ -12,6 +12,7 @@ use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
 use super::parse::Intake;
 use super::request_counts::RequestCounts;
+use super::serve::Http2Limits;
 use super::webhooks::Webhooks;
 use crate::clock;
 use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
@@ -124,6 +125,8 @@ pub struct Settings {
     pub bodies_bytes_max: usize,
     /// Seconds that the head of a request may take to arrive.
     pub header_read_seconds_max: u32,
+    /// Seconds that a TLS handshake may take, from the accepted connection on.
+    pub tls_handshake_seconds_max: u32,
     /// Seconds that a connection may idle between two requests. A time much shorter than clients
     /// keep theirs would close connections that they are about to use.
     pub idle_seconds_max: u32,
@@ -131,6 +134,8 @@ pub struct Settings {
     pub body_read_seconds_max: u32,
     /// Seconds for which a connection may take nothing of what is written to it.
     pub write_stall_seconds_max: u32,
+    /// What one connection of HTTP/2 may ask for.
+    pub http2: Http2Limits,
     /// Streams of events that are open at the same time; more are refused.
     pub event_streams_max: usize,
     /// Seconds for which an idempotency key stands for its first message.
@@ -150,9 +155,11 @@ impl Default for Settings {
             connections_max: 10_000,
             bodies_bytes_max: 256 << 20,
             header_read_seconds_max: 10,
+            tls_handshake_seconds_max: 10,
             idle_seconds_max: 75,
             body_read_seconds_max: 30,
             write_stall_seconds_max: 30,
+            http2: Http2Limits::default(),
             event_streams_max: 2000,
             idempotency_seconds: 86_400,
             webhooks_per_caller_max: 100,

@@ -44,6 +44,11 @@ impl PrivateNode {
 
     /// As [`PrivateNode::start`]. Nodes with the same cookie can become a cluster.
     pub async fn start_with_cookie(cookie: Option<&str>) -> Self {
+        Self::start_with(cookie, "").await
+    }
+
+    /// As [`PrivateNode::start_with_cookie`], with a plugin of the package, unless its name is empty.
+    pub async fn start_with(cookie: Option<&str>, plugins: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let pid = std::process::id();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +64,7 @@ impl PrivateNode {
                 .expect("there is room for temporary files"),
             running: None,
         };
-        node.prepare();
+        node.prepare(plugins);
         node.launch().await;
         node
     }
@@ -228,7 +233,7 @@ impl PrivateNode {
         self.directory.path().join(name)
     }
 
-    fn prepare(&self) {
+    fn prepare(&self, plugins: &str) {
         for directory in ["home", "data", "log"] {
             std::fs::create_dir(self.path(directory)).expect("the directory is ours");
         }
@@ -236,7 +241,8 @@ impl PrivateNode {
         std::fs::write(&cookie, &self.cookie).expect("the directory is ours");
         std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400))
             .expect("the file is ours");
-        std::fs::write(self.path("plugins"), "[].").expect("the directory is ours");
+        let plugins = format!("[{plugins}].");
+        std::fs::write(self.path("plugins"), plugins).expect("the directory is ours");
     }
 
     /// Everything that a machine may have configured for its own node is kept out.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -61,6 +61,7 @@ pub struct Gateway {
     environment: BTreeMap<String, String>,
     port: u16,
     directory: TempDir,
+    scheme: &'static str,
     client: Client,
     running: Option<ProcessGroup>,
 }
@@ -74,6 +75,28 @@ impl Gateway {
         let mut gateway = Self::prepare(environment);
         gateway.launch();
         gateway.wait_ready().await;
+        gateway
+    }
+
+    /// As [`Gateway::start`], where the variables name a certificate that `authority` has signed.
+    pub async fn start_https<K: Into<String>, V: Into<String>>(
+        environment: impl IntoIterator<Item = (K, V)>,
+        authority: &Path,
+    ) -> Self {
+        let mut gateway = Self::prepare(environment);
+        gateway.scheme = "https";
+        gateway.client = trusting(authority).build().expect("a client");
+        gateway.launch();
+        gateway.wait_ready().await;
+        gateway
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn launch_only<K: Into<String>, V: Into<String>>(
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let mut gateway = Self::prepare(environment);
+        gateway.launch();
         gateway
     }
 
@@ -102,7 +125,7 @@ impl Gateway {
 
     /// The base of all its URLs, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// A directory of its own, for a store that shall last over restarts.
@@ -256,6 +279,7 @@ impl Gateway {
                 .prefix("amqpost-gateway-")
                 .tempdir()
                 .expect("there is room for temporary files"),
+            scheme: "http",
             client: Client::builder()
                 .no_proxy()
                 .build()
@@ -319,6 +343,16 @@ impl Drop for Gateway {
             eprintln!("---- log of the gateway ----\n{}---- end ----", self.log());
         }
     }
+}
+
+/// A client that trusts those whom `authority` has signed, and nobody else.
+pub fn trusting(authority: &Path) -> ClientBuilder {
+    let pem = std::fs::read(authority).expect("the directory is ours");
+    let root = Certificate::from_pem(&pem).expect("a certificate");
+    Client::builder()
+        .no_proxy()
+        .tls_built_in_root_certs(false)
+        .add_root_certificate(root)
 }
 
 /// The binary, deaf to the environment that the tests run in, and without input.

@@ -16,6 +16,7 @@
 
 pub mod arrived;
 pub mod audit;
+pub mod authority;
 pub mod broker_node;
 pub mod callers;
 pub mod cluster;

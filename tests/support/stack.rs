@@ -94,7 +94,7 @@ impl Stack {
         };
         let limit = Duration::from_secs(10);
         let urls: Vec<_> = urls.iter().map(|url| url.parse().expect("a URI")).collect();
-        let broker = Broker::new(&urls, window, shape.heartbeat, limit).expect("good addresses");
+        let broker = Broker::new(&urls, window, shape.heartbeat, limit, None);
         let (mut journal, mut lanes, stop) = (Tasks::default(), Tasks::default(), Stop::default());
         journal
             .spawn_thread("journal", move || writer.run())

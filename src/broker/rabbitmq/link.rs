@@ -3,10 +3,14 @@
 //! lapin's connect has no limit of its own, and an answer may never come: everything here has one.
 
 use std::future::Future;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use amq_protocol_uri::AMQPUri;
+use amq_protocol_uri::{AMQPScheme, AMQPUri};
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
+use rustls::ClientConfig;
 use tokio::time::timeout;
 
 /// Why there is no connection.
@@ -37,23 +41,64 @@ impl From<lapin::Error> for LinkError {
     }
 }
 
-/// Connects to the first of `uris` that lets it in. Each address has its own time: one that is silent
-/// must not use up that of the next.
-pub(super) async fn connect(
-    uris: &[AMQPUri],
-    name: &str,
-    limit: Duration,
-) -> Result<Connection, LinkError> {
-    let mut last = LinkError::own("no broker is configured");
-    for uri in uris {
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = Connection::connect_uri(uri.clone(), properties);
-        match in_time(limit, async { Ok(connecting.await?) }).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = error,
-        }
+/// The brokers of a cluster as lapin reaches them.
+#[derive(Clone)]
+pub struct Brokers {
+    uris: Vec<AMQPUri>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Brokers {
+    /// Those at `uris`, whose hosts are bare; `tls` is what is spoken with where one says `amqps`, so that
+    /// publishing and lapin trust the same authorities and show the same certificate.
+    #[must_use]
+    pub fn new(uris: Vec<AMQPUri>, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { uris, tls }
     }
-    Err(last)
+
+    /// Connects to the first that lets it in. Each address has its own time: one that is silent must not
+    /// use up that of the next.
+    ///
+    /// # Errors
+    /// What the last of them said.
+    pub async fn connect(&self, name: &str, limit: Duration) -> Result<Connection, LinkError> {
+        let mut last = LinkError::own("no broker is configured");
+        for uri in &self.uris {
+            let properties = ConnectionProperties::default().with_connection_name(name.into());
+            let connecting = connect_one(uri.clone(), self.tls.clone(), properties);
+            match in_time(limit, async { Ok(connecting.await?) }).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+async fn connect_one(
+    uri: AMQPUri,
+    tls: Option<Arc<ClientConfig>>,
+    properties: ConnectionProperties,
+) -> lapin::Result<Connection> {
+    let runtime = lapin::runtime::default_runtime()?;
+    Connection::connector(
+        uri,
+        runtime,
+        async move |uri, runtime| {
+            let host = uri.authority.host;
+            let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            if uri.scheme == AMQPScheme::AMQP {
+                return Ok(stream);
+            }
+            let tls = tls.clone();
+            let tls = tls.ok_or_else(|| io::Error::other("TLS is not configured"))?;
+            let connector = RustlsConnector::from(tls);
+            Ok(stream.into_rustls(&connector, &host).await?)
+        },
+        properties,
+    )
+    .await
 }
 
 /// What `work` comes to within `limit`.

@@ -19,4 +19,4 @@ pub use lane::{Endpoint, Lane};
 pub use link::LinkError;
 pub use probe::LapinProbe;
 pub use topology::{Declarer, Finding};
-pub use uri::{Broker, TlsError, Window};
+pub use uri::{Broker, Window};

@@ -7,13 +7,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use amq_protocol_uri::AMQPUri;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use tokio::sync::Mutex;
 
-use super::link::{self, LinkError};
+use super::link::{self, Brokers, LinkError};
 use crate::broker::{Presence, Probe, ProbeError};
 
 /// The AMQP reply code for what is not there.
@@ -23,8 +22,7 @@ const INTERNAL_ERROR: u16 = 541;
 
 /// Asks one question after the other.
 pub struct LapinProbe {
-    /// As lapin takes them.
-    uris: Vec<AMQPUri>,
+    brokers: Brokers,
     /// Of each try to connect, and of each question.
     timeout: Duration,
     link: Mutex<Option<Link>>,
@@ -36,11 +34,11 @@ struct Link {
 }
 
 impl LapinProbe {
-    /// A probe over any of `uris`; it connects when it is first asked.
+    /// A probe over any of `brokers`; it connects when it is first asked.
     #[must_use]
-    pub fn new(uris: Vec<AMQPUri>, timeout: Duration) -> Self {
+    pub fn new(brokers: Brokers, timeout: Duration) -> Self {
         Self {
-            uris,
+            brokers,
             timeout,
             link: Mutex::new(None),
         }
@@ -62,7 +60,7 @@ impl LapinProbe {
     }
 
     async fn connect(&self) -> Result<Link, ProbeError> {
-        let connecting = link::connect(&self.uris, "amqpost probe", self.timeout);
+        let connecting = self.brokers.connect("amqpost probe", self.timeout);
         Ok(Link {
             connection: connecting.await.map_err(told)?,
             channel: None,

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use amq_protocol_uri::AMQPUri;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -16,7 +15,7 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use tokio::time::timeout;
 
-use super::link::{self, LinkError};
+use super::link::{self, Brokers, LinkError};
 use crate::domain::headers::{HeaderValue, Table};
 use crate::domain::topology::{Destination, Entry, Problem, ProblemKind};
 
@@ -48,16 +47,16 @@ pub enum Finding {
 /// Declares at one broker.
 #[derive(Clone)]
 pub struct Declarer {
-    uris: Vec<AMQPUri>,
+    brokers: Brokers,
     connect_timeout: Duration,
 }
 
 impl Declarer {
-    /// Over any of `uris`, as lapin takes them.
+    /// Over any of `brokers`.
     #[must_use]
-    pub fn new(uris: Vec<AMQPUri>, connect_timeout: Duration) -> Self {
+    pub fn new(brokers: Brokers, connect_timeout: Duration) -> Self {
         Self {
-            uris,
+            brokers,
             connect_timeout,
         }
     }
@@ -266,7 +265,11 @@ impl<'a> Session<'a> {
 }
 
 async fn connect(declarer: &Declarer) -> Result<Connection, LinkError> {
-    link::connect(&declarer.uris, "amqpost topology", declarer.connect_timeout).await
+    let name = "amqpost topology";
+    declarer
+        .brokers
+        .connect(name, declarer.connect_timeout)
+        .await
 }
 
 async fn send(channel: &Channel, request: Request<'_>) -> lapin::Result<()> {

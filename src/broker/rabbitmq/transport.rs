@@ -23,30 +23,6 @@ pub struct Address {
     pub tls: bool,
 }
 
-/// What TLS connections trust: the certificates of the system (or of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`).
-///
-/// # Errors
-/// When the system has no usable certificate.
-pub fn tls_config() -> Result<Arc<ClientConfig>, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    if usable == 0 {
-        return Err(format!(
-            "no certificate authority to trust was found: {:?}",
-            found.errors
-        ));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
 /// An open socket to a broker.
 pub enum Socket {
     /// In the clear.

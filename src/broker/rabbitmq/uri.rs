@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amq_protocol_uri::{AMQPScheme, AMQPUri};
+use amq_protocol_uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use rustls::ClientConfig;
 
 use super::lane::{Endpoint, Lane};
+use super::link::Brokers;
 use super::probe::LapinProbe;
 use super::protocol::{Credentials, Settings};
 use super::topology::Declarer;
-use super::transport::{self, Address};
+use super::transport::Address;
 
 /// How much one lane has in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +21,6 @@ pub struct Window {
     /// Bytes of payload.
     pub bytes: usize,
 }
-
-/// TLS is wanted, and nothing can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("amqps:// needs certificate authorities to trust: {0}")]
-pub struct TlsError(String);
 
 /// The brokers that this gateway publishes to: nodes of one cluster, one virtual host.
 #[derive(Clone)]
@@ -37,35 +33,30 @@ pub struct Broker {
 
 impl Broker {
     /// The brokers at `uris`, whose hosts are bare (no brackets around IPv6). `heartbeat` holds where
-    /// a URI says nothing; `connect_timeout` limits the opening of a socket and, again, the handshake.
-    ///
-    /// # Errors
-    /// [`TlsError`] when a URI says `amqps`.
+    /// a URI says nothing; `connect_timeout` limits the opening of a socket and, again, the handshake;
+    /// `tls` is what is spoken with where a URI says `amqps`.
+    #[must_use]
     pub fn new(
         uris: &[AMQPUri],
         window: Window,
         heartbeat: Duration,
         connect_timeout: Duration,
-    ) -> Result<Self, TlsError> {
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
         let endpoints: Vec<_> = uris
             .iter()
             .map(|uri| endpoint(uri, window, heartbeat, connect_timeout))
             .collect();
-        let tls = endpoints.iter().any(|endpoint| endpoint.address.tls);
-        let tls = tls
-            .then(transport::tls_config)
-            .transpose()
-            .map_err(TlsError)?;
         let uris = uris
             .iter()
             .map(|uri| for_lapin(uri.clone(), heartbeat))
             .collect();
-        Ok(Self {
+        Self {
             endpoints,
             uris,
             connect_timeout,
             tls,
-        })
+        }
     }
 
     /// A lane over these brokers.
@@ -93,13 +84,17 @@ impl Broker {
     /// A probe over these brokers.
     #[must_use]
     pub fn probe(&self) -> LapinProbe {
-        LapinProbe::new(self.uris.clone(), self.connect_timeout)
+        LapinProbe::new(self.brokers(), self.connect_timeout)
     }
 
     /// Declares topologies at these brokers.
     #[must_use]
     pub fn declarer(&self) -> Declarer {
-        Declarer::new(self.uris.clone(), self.connect_timeout)
+        Declarer::new(self.brokers(), self.connect_timeout)
+    }
+
+    fn brokers(&self) -> Brokers {
+        Brokers::new(self.uris.clone(), self.tls.clone())
     }
 }
 
@@ -109,12 +104,8 @@ fn endpoint(
     heartbeat: Duration,
     connect_timeout: Duration,
 ) -> Endpoint {
-    let user = &uri.authority.userinfo;
     let settings = Settings {
-        credentials: Credentials::Plain {
-            user: user.username.clone(),
-            password: user.password.clone(),
-        },
+        credentials: credentials(uri),
         vhost: uri.vhost.clone(),
         connection_name: "amqpost".into(),
         frame_bytes_max: uri.query.frame_max,
@@ -134,14 +125,22 @@ fn endpoint(
     Endpoint { address, settings }
 }
 
-/// lapin takes the broker's heartbeat of 60 s unless it is told otherwise, and joins host and port
-/// with a colon.
+/// lapin reads the URI's `auth_mechanism` by itself.
+fn credentials(uri: &AMQPUri) -> Credentials {
+    if uri.query.auth_mechanism == Some(SASLMechanism::External) {
+        return Credentials::External;
+    }
+    let user = &uri.authority.userinfo;
+    Credentials::Plain {
+        user: user.username.clone(),
+        password: user.password.clone(),
+    }
+}
+
+/// lapin takes the broker's heartbeat of 60 s unless it is told otherwise.
 fn for_lapin(mut uri: AMQPUri, heartbeat: Duration) -> AMQPUri {
     let seconds = u16::try_from(heartbeat.as_secs()).unwrap_or(u16::MAX);
     uri.query.heartbeat.get_or_insert(seconds);
-    if uri.authority.host.contains(':') {
-        uri.authority.host = format!("[{}]", uri.authority.host);
-    }
     uri
 }
 
@@ -160,8 +159,8 @@ mod tests {
             window,
             Duration::from_secs(10),
             Duration::from_secs(5),
+            None,
         )
-        .expect("good")
     }
 
     #[test]
@@ -184,6 +183,13 @@ mod tests {
             password: "se/cret".into(),
         };
         assert_eq!(settings.credentials, plain);
+    }
+
+    #[test]
+    fn a_uri_may_leave_the_login_to_the_client_certificate() {
+        let broker = broker("amqps://host?auth_mechanism=external");
+        let credentials = &broker.endpoints[0].settings.credentials;
+        assert_eq!(*credentials, Credentials::External);
     }
 
     #[test]

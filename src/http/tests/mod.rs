@@ -8,6 +8,7 @@ mod events;
 mod faulty;
 mod groups;
 mod guarding;
+mod http2;
 mod idempotency;
 mod keys;
 mod lists;

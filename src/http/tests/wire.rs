@@ -11,15 +11,15 @@ use super::model::Rig;
 use crate::domain::Limits;
 
 /// Nothing here takes so long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Served {
-    rig: Rig,
+pub(super) struct Served {
+    pub(super) rig: Rig,
     server: JoinSet<()>,
     address: std::net::SocketAddr,
 }
 
-async fn served(settings: Settings) -> Served {
+pub(super) async fn served(settings: Settings) -> Served {
     let limits = Limits {
         body_bytes_max: 1000,
         ..Limits::default()
@@ -37,13 +37,13 @@ async fn served(settings: Settings) -> Served {
 }
 
 impl Served {
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address)
             .await
             .expect("a connection")
     }
 
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         self.rig.stop.send(true).expect("somebody listens");
         let ended = tokio::time::timeout(PATIENCE, self.server.join_next()).await;
         ended
@@ -148,7 +148,7 @@ async fn no_request_however_odd_gets_a_500_or_ends_the_server() {
         "GET /healthz HTTP/9.9\r\n\r\n",
         "GET\r\n\r\n",
         "\u{0}\u{1}\u{2}\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n",
     ] {
         let mut stream = served.connect().await;
         stream.write_all(odd.as_bytes()).await.expect("written");
