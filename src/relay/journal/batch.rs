@@ -319,6 +319,7 @@ mod tests {
             },
             bytes: 1,
             group: None,
+            began_at: None,
         }
     }
 
