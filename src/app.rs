@@ -2,6 +2,7 @@
 //! other way round.
 
 mod certificates;
+mod descriptors;
 mod metrics;
 mod storage;
 mod topology;
@@ -305,7 +306,10 @@ fn gateway(
         rates: watched.rates,
         metrics: watched.metrics,
         rules,
-        settings: config.http.clone(),
+        settings: http::Settings {
+            connections_max: descriptors::connections_max(config.http.connections_max),
+            ..config.http.clone()
+        },
         topology: watched.topology,
         leaving: parts.leaving.watch(),
         stop: parts.stop_http.watch(),

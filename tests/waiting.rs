@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 /// All who wait; a tenth of them have published themselves.
 const WAITERS: usize = 10_000;
 /// Descriptors that a process needs beside those of its waiters.
-const OTHER_FILES: usize = 500;
+const OTHER_FILES: usize = 2500;
 /// Messages that will not be settled while the test runs.
 const STUCK: usize = 100;
 /// Connections that are being made at the same time.
