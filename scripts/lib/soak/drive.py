@@ -35,6 +35,27 @@ def topology(name, minutes):
     }
 
 
+class Control:
+    """What the machine itself takes for what a 202 needs: to be woken, to write, and to sync."""
+
+    def __init__(self, folder):
+        self.file = (folder / "control").open("wb", buffering=0)
+        self.took = []
+        threading.Thread(target=self.measure, daemon=True).start()
+
+    def measure(self):
+        while True:
+            due = time.monotonic() + 0.02
+            time.sleep(0.02)
+            os.pwrite(self.file.fileno(), b"x" * 4096, 0)
+            os.fdatasync(self.file.fileno())
+            self.took.append(time.monotonic() - due)
+
+    def take(self):
+        taken, self.took = self.took, []
+        return taken
+
+
 class Gateway:
     """The process, in a folder of its own."""
 
@@ -72,8 +93,11 @@ class Gateway:
         status = dict(
             line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
         )
+        stat = (process / "stat").read_text().rsplit(") ", 1)[1].split()
+        ticks = int(stat[11]) + int(stat[12])
         files = [file.stat().st_size for file in (self.folder / "store").iterdir()]
         return {
+            "cpu_seconds": ticks / os.sysconf("SC_CLK_TCK"),
             "memory_bytes": int(status["VmRSS"].split()[0]) * 1024,
             "threads": int(status["Threads"]),
             "descriptors": len(list((process / "fd").iterdir())),
@@ -89,25 +113,30 @@ def percentile(values, share):
     return sorted(values)[int((len(values) - 1) * share)] if values else 0.0
 
 
-def sample(gateway, load, started):
+def sample(gateway, load, control, started, before):
     row = {"seconds": round(time.monotonic() - started, 1), **gateway.sample()}
     accepted, latencies = load.take()
+    machine = control.take()
     row["accepted_per_second"] = round(accepted / SAMPLE_EVERY_SECONDS, 1)
+    row["cpu_us_per_message"] = round(1e6 * (row["cpu_seconds"] - before["cpu_seconds"]) / max(1, accepted), 1)
     row["latency_median_ms"] = round(1000 * percentile(latencies, 0.5), 2)
     row["latency_p99_ms"] = round(1000 * percentile(latencies, 0.99), 2)
+    row["machine_median_ms"] = round(1000 * percentile(machine, 0.5), 2)
+    row["machine_p99_ms"] = round(1000 * percentile(machine, 0.99), 2)
     stats = request(gateway.address, "GET", "/v1/stats")[1]
     row["pending_messages"] = stats["counts"]["pending"]
     return row
 
 
-def run(gateway, load, minutes, table):
+def run(gateway, load, control, minutes, table):
     """Samples until the time is over, and writes each sample at once."""
     started = time.monotonic()
     writer = None
     load.take()
+    row = gateway.sample()
     while time.monotonic() - started < minutes * 60:
         time.sleep(SAMPLE_EVERY_SECONDS)
-        row = sample(gateway, load, started)
+        row = sample(gateway, load, control, started, row)
         if writer is None:
             writer = csv.DictWriter(table, row.keys())
             writer.writeheader()
@@ -159,7 +188,7 @@ def main():
                 load.rate = calibrate(gateway, load)
             print(f"{minutes:g} minutes at {load.rate:.0f} messages a second, {out}/soak.csv", flush=True)
             with (out / "soak.csv").open("w", newline="") as table:
-                run(gateway, load, minutes, table)
+                run(gateway, load, Control(Path(folder)), minutes, table)
             load.stop()
             wrong = account(gateway, load)
             print(f"{load.events} events and {load.receiver.received} webhooks came", flush=True)

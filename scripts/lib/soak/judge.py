@@ -12,12 +12,16 @@ import sys
 MEASURES = [
     ("memory_bytes", "resident memory, MiB", 1.10, 4 << 20, 1 << 20),
     ("store_bytes", "files of the store, MiB", 1.10, 4 << 20, 1 << 20),
-    ("descriptors", "descriptors", 1.10, 8, 1),
-    ("threads", "threads", 1.0, 2, 1),
+    ("descriptors", "descriptors", 1.10, 12, 1),
+    # Threads for questions to the store come when several ask at once, and stay while there is work.
+    ("threads", "threads", 1.0, 8, 1),
     ("pending_messages", "pending messages", 1.5, 500, 1),
+    ("cpu_us_per_message", "CPU of a message, µs", 1.25, 20, 1),
     ("latency_median_ms", "latency of a 202, median, ms", 1.5, 3, 1),
     ("latency_p99_ms", "latency of a 202, 99 %, ms", 2.0, 20, 1),
 ]
+# A machine that others work on is slower at times: what it takes for a write and a sync, beside each latency.
+MACHINE = {"latency_median_ms": "machine_median_ms", "latency_p99_ms": "machine_p99_ms"}
 SAMPLES_MIN = 40
 
 
@@ -41,9 +45,13 @@ def judge(path):
     print(f"{'':32}{'second quarter':>16}{'last quarter':>16}")
     for name, title, factor, rest, unit in MEASURES:
         warm, late = quarters(samples[name])
-        holds = late <= warm * factor + rest
+        slower = 1.0
+        if name in MACHINE:
+            machine = quarters(samples[MACHINE[name]])
+            slower = max(1.0, machine[1] / max(machine[0], 0.01))
+        holds = late <= warm * factor * slower + rest
         grew |= not holds
-        print(f"{title:32}{warm / unit:16.2f}{late / unit:16.2f}  {'plateau' if holds else 'GREW'}")
+        print(f"{title:32}{warm / unit:16.2f}{late / unit:16.2f}  {'plateau' if holds else 'GREW'}{f', the machine {slower:.1f} ×' if slower > 1 else ''}")
     rate = statistics.median(samples["accepted_per_second"])
     print(f"{len(samples['seconds'])} samples over {samples['seconds'][-1] / 60:.0f} minutes, {rate:.0f} messages a second")
     return grew
@@ -73,6 +81,7 @@ def draw(path, target):
     width, height = 900, 120
     panels = [("accepted_per_second", "accepted messages a second", 1)]
     panels += [(name, title, unit) for name, title, _, _, unit in MEASURES]
+    panels += [("machine_p99_ms", "a write and a sync without the gateway, 99 %, ms", 1)]
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(panels) + 24}"'
              ' font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>']
     for number, (name, title, unit) in enumerate(panels):

@@ -198,9 +198,10 @@ class Load:
             status, _ = send(connection, "POST", "/v1/messages/lookup", {"ids": list(ids)}) if ids else (200, None)
         else:
             group = urllib.parse.quote(f"minute {int(time.time() / 60)}")
-            path = "/v1/messages?status=returned&limit=50" if name == "list" else f"/v1/groups/{group}?expect=1"
+            path = "/v1/messages?status=returned&limit=50" if name == "list" else f"/v1/groups/{group}"
             status, _ = send(connection, "GET", path)
-        if status != 200:
+        # Nobody may have used the group of a minute that has just begun.
+        if status != 200 and (name, status) != ("group", 404):
             self.failed(f"{name}: {status}")
 
     def follow(self, path):
