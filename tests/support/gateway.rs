@@ -123,6 +123,13 @@ impl Gateway {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// As [`Gateway::restart`], where it may have no room to accept anything: waits until it answers.
+    pub async fn restart_full(&mut self) {
+        self.kill_9();
+        self.launch();
+        self.wait_answer(|_| true).await;
+    }
+
     /// The base of all its URLs, without a slash at the end.
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
@@ -255,6 +262,11 @@ impl Gateway {
         drop(self.running.take());
     }
 
+    /// How it ended, if it has by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.running.as_mut()?.ended()
+    }
+
     /// Waits for its own end, as after a failed fsync.
     pub fn wait_end(&mut self) -> ExitStatus {
         let status = self.running.as_mut().expect("it is running").wait(SOON);
@@ -317,6 +329,10 @@ impl Gateway {
     }
 
     async fn wait_ready(&mut self) {
+        self.wait_answer(|status| status == StatusCode::OK).await;
+    }
+
+    async fn wait_answer(&mut self, is_good: impl Fn(StatusCode) -> bool) {
         let started = Instant::now();
         loop {
             let running = self.running.as_mut().expect("it was launched");
@@ -324,10 +340,13 @@ impl Gateway {
                 panic!("the gateway ended: {status}");
             }
             let ready = self.try_request(Method::GET, "/readyz", &[], "").await;
-            if ready.is_ok_and(|answer| answer.status == StatusCode::OK) {
+            if ready.is_ok_and(|answer| is_good(answer.status)) {
                 return;
             }
-            assert!(started.elapsed() < SOON, "the gateway does not get ready");
+            assert!(
+                started.elapsed() < SOON * 2,
+                "the gateway does not get ready"
+            );
             tokio::time::sleep(wait::LOOK_EVERY).await;
         }
     }
@@ -368,7 +387,7 @@ pub fn command() -> Command {
 }
 
 /// The binary of this build, or the one that `AMQPOST_TEST_BINARY` names.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::var_os("AMQPOST_TEST_BINARY")
         .or_else(|| option_env!("CARGO_BIN_EXE_amqpost").map(Into::into))
         .expect("the crate has a binary amqpost")

@@ -9,14 +9,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac as _};
 use parking_lot::Mutex;
 use serde_json::Value;
-use sha2::Sha256;
 
-use super::support::wait;
+use super::support::{signature, wait};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -40,15 +36,13 @@ pub(crate) struct Got {
 impl Got {
     /// How many of its signatures are good for this secret.
     pub(crate) fn signed_by(&self, secret: &str) -> usize {
-        let key = secret.strip_prefix("whsec_").expect("the prefix");
-        let key = STANDARD.decode(key).expect("base64");
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any key");
-        mac.update(format!("{}.{}.", self.id, self.timestamp).as_bytes());
-        mac.update(&self.body);
-        let signature = STANDARD.encode(mac.finalize().into_bytes());
-        let all = self.signatures.split(' ');
-        all.filter(|one| one.strip_prefix("v1,") == Some(&signature))
-            .count()
+        signature::count(
+            secret,
+            &self.id,
+            &self.timestamp,
+            &self.body,
+            &self.signatures,
+        )
     }
 }
 
