@@ -1,6 +1,7 @@
 //! Handing one message over, and the answer to that (contract, section 2.4).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -10,7 +11,7 @@ use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
 use super::{answer, idempotent, wait};
-use crate::domain::{Message, MessageId};
+use crate::domain::{Draft, Message, MessageId};
 use crate::relay::{AcceptError, Keyed};
 use crate::store::Record;
 
@@ -27,10 +28,45 @@ pub(super) async fn one(
     if keyed.key.is_some() {
         return idempotent::one(gateway, keyed, room, preferences).await;
     }
+    if let Some(wait) = preferences.wait().filter(|wait| !wait.is_zero()) {
+        return awaited(gateway, keyed.draft, room, wait, preferences).await;
+    }
     let accepted_message = gateway.backend.accept(keyed.draft).await;
     drop(room);
     let message = accepted_message.map_err(|error| refused(&error))?;
     Ok(accepted(gateway, message, preferences).await)
+}
+
+/// Accepts a message and waits for its final status. Who waits is there before the message can be
+/// settled, and the store is asked only when the time runs out.
+async fn awaited(
+    gateway: &Gateway,
+    draft: Draft,
+    room: impl Send,
+    wait: Duration,
+    preferences: Preferences,
+) -> Result<Response, Problem> {
+    let mut waiter = None;
+    let mut register = |id: MessageId| waiter = Some(gateway.waiters.register(id.row()));
+    let message = gateway.backend.accept_watched(draft, &mut register).await;
+    drop(room);
+    let message = message.map_err(|error| refused(&error))?;
+    // Whoever waits shall not keep the payload in memory beside those who hold it anyway.
+    let mut record = Box::new(Record::of(&message, None));
+    drop(message);
+    record.outcome = match waiter {
+        Some(waiter) => wait::settled_within(gateway, waiter, wait).await,
+        None => None,
+    };
+    if record.outcome.is_none() {
+        let asked = wait::look_up(gateway, &record.caller, record.id).await;
+        record = asked.unwrap_or(record);
+    }
+    let progress = wait::progress(gateway, &record);
+    Ok(answer_with(
+        &MessageJson::of_record(&record, &progress),
+        preferences,
+    ))
 }
 
 /// Why a message was not accepted.

@@ -41,6 +41,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Accepts a message that has passed the rules; done when it is safe in the store.
     fn accept(&self, draft: Draft) -> Accepting<'_>;
 
+    /// As [`Self::accept`]. `queued` is told the message's id before it can be settled: who starts to
+    /// wait there need not ask the store afterwards.
+    fn accept_watched<'a>(
+        &'a self,
+        draft: Draft,
+        queued: &'a mut (dyn FnMut(MessageId) + Send),
+    ) -> Accepting<'a>;
+
     /// Accepts messages that have passed the rules, in their order and each on its own; done when all
     /// that are accepted are safe in the store. The answers are in the order of `drafts`.
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_>;
@@ -74,6 +82,14 @@ pub trait Backend: Send + Sync + 'static {
 impl Backend for Relay {
     fn accept(&self, draft: Draft) -> Accepting<'_> {
         Box::pin(Relay::accept(self, draft))
+    }
+
+    fn accept_watched<'a>(
+        &'a self,
+        draft: Draft,
+        queued: &'a mut (dyn FnMut(MessageId) + Send),
+    ) -> Accepting<'a> {
+        Box::pin(Relay::accept_watched(self, draft, queued))
     }
 
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {

@@ -8,8 +8,9 @@ use super::problem::{Code, Problem};
 use super::state::{Parts, stopped};
 use crate::clock;
 use crate::domain::{Caller, MessageId};
+use crate::notify::Waiter;
 use crate::relay::Progress;
-use crate::store::{Lookup, ReadStore, Record, StoreError};
+use crate::store::{Lookup, ReadStore, Record, Settlement, StoreError};
 
 /// A commit that is under way ends sooner.
 const SETTLING_MAX: Duration = Duration::from_secs(1);
@@ -76,6 +77,19 @@ pub(super) async fn look_up_settled(
             () = &mut over => return Ok(record),
             () = stopped(parts.stop.clone()) => return Ok(record),
         }
+    }
+}
+
+/// The final status that `waiter` is told within `wait`, or before the process stops.
+pub(super) async fn settled_within(
+    parts: &Parts,
+    mut waiter: Waiter,
+    wait: Duration,
+) -> Option<Settlement> {
+    tokio::select! {
+        settlement = waiter.settled() => Some(settlement),
+        () = tokio::time::sleep(wait) => None,
+        () = stopped(parts.stop.clone()) => None,
     }
 }
 

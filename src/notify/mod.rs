@@ -11,4 +11,4 @@ pub use audience::Everybody;
 pub use events::Events;
 pub use group_waiters::GroupWaiter;
 pub use rates::{PerSecond, Rates};
-pub use waiters::Waiters;
+pub use waiters::{Waiter, Waiters};

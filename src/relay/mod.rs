@@ -42,7 +42,7 @@ pub use quarantine::QuarantineFeed;
 pub use replay::Replay;
 
 use crate::broker::Probe;
-use crate::domain::{Draft, Message, Reason, RowId, WallTime};
+use crate::domain::{Draft, Message, MessageId, Reason, RowId, WallTime};
 use crate::store::{Audience, PartitionFacts, ReadStore, Record, StoreError, WriteStore};
 use journal::Journal;
 use lanes::Lanes;
@@ -232,7 +232,21 @@ impl Relay {
     /// # Errors
     /// [`AcceptError`] says whether it can have been accepted all the same.
     pub async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
-        self.journal.accept(draft).await
+        self.accept_watched(draft, |_| ()).await
+    }
+
+    /// As [`Relay::accept`]. `queued` is told the message's id before anything of it is committed: who
+    /// starts to wait for its final status there misses nothing. It is on everybody's way, and must
+    /// neither wait nor call the relay.
+    ///
+    /// # Errors
+    /// As [`Relay::accept`].
+    pub async fn accept_watched(
+        &self,
+        draft: Draft,
+        queued: impl FnOnce(MessageId),
+    ) -> Result<Arc<Message>, AcceptError> {
+        self.journal.accept(draft, queued).await
     }
 
     /// Accepts messages that have passed the rules, in their order and each on its own; returns when

@@ -309,19 +309,20 @@ impl ReadStore for Silent {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
+/// What is accepted is kept, and cannot be asked about.
+fn over_a_silent_store() -> Rig {
     let store = MemoryStore::new(HistoryBudget {
         keys_kept: Duration::from_hours(24),
         messages_max: 1,
         bytes_max: usize::MAX,
     });
-    let rig = Rig::over(
-        store,
-        Arc::new(Silent::default()),
-        Limits::default(),
-        Settings::default(),
-    );
+    let silent = Arc::new(Silent::default());
+    Rig::over(store, silent, Limits::default(), Settings::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
+    let rig = over_a_silent_store();
     let answer = rig
         .publish_with(&[("prefer", "wait=60")], r#"{"payload":1}"#)
         .await;
@@ -333,6 +334,21 @@ async fn a_store_that_does_not_answer_is_a_503_but_takes_no_acceptance_back() {
         (answer.status.as_u16(), answer.code().as_str()),
         (503, "store_unavailable")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_from_the_acceptance_on_is_told_without_asking_the_store() {
+    let rig = over_a_silent_store();
+    let publish = rig.publish_with(&[("prefer", "wait=60")], r#"{"payload":1}"#);
+    let settle = async {
+        while rig.model.accepted.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        rig.model.settle(rig.model.only().id, Status::Returned);
+    };
+    let (answer, ()) = tokio::join!(publish, settle);
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json()["reason"]["code"], "no_route");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Budget, Journal, Phase, Queue};
 use crate::domain::order::OrderKey;
-use crate::domain::{Draft, Message, WallTime};
+use crate::domain::{Draft, Message, MessageId, WallTime};
 use crate::relay::AcceptError;
 use crate::store::{Accepted, KeyUse};
 use crate::{chance, clock};
@@ -71,11 +71,32 @@ impl Queued {
 }
 
 impl Journal {
-    /// Accepts a message; returns when it is committed.
-    pub(in crate::relay) async fn accept(&self, draft: Draft) -> Result<Arc<Message>, AcceptError> {
-        let (mut messages, committed) = self.admit(&mut std::iter::once(draft.into()));
-        let message = messages.pop().unwrap_or(Err(AcceptError::OutcomeUnknown))?;
+    /// Accepts a message; returns when it is committed. `queued` is told its id under the lock that
+    /// queues it, so before anything of it can be committed.
+    pub(in crate::relay) async fn accept(
+        &self,
+        draft: Draft,
+        queued: impl FnOnce(MessageId),
+    ) -> Result<Arc<Message>, AcceptError> {
+        let (message, committed) = self.admit_one(draft, queued)?;
         answer(committed).await.map(|()| message)
+    }
+
+    fn admit_one(
+        &self,
+        draft: Draft,
+        queued: impl FnOnce(MessageId),
+    ) -> Result<(Arc<Message>, Committed), AcceptError> {
+        let lane = OrderKey::of(&draft).lane(self.lanes);
+        let (sender, committed) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        let message = queue.admit(draft.into(), clock::wall(), lane, &self.budget)?;
+        queued(message.id);
+        let messages = 1;
+        queue.replies.push_back(Reply { messages, sender });
+        drop(queue);
+        self.work.notify_one();
+        Ok((message, committed))
     }
 
     /// Queues messages in their order, each on its own. All are queued before anything is waited for:

@@ -27,6 +27,24 @@ async fn a_message_is_accepted_and_handed_over_only_after_its_commit() {
 }
 
 #[tokio::test]
+async fn who_watches_an_acceptance_learns_the_id_before_the_commit_and_nothing_of_what_is_refused() {
+    let bench = Bench::new(AMPLE, false);
+    bench.hold();
+    let relay = bench.relay.clone();
+    let mut watched = None;
+    let mut accept = Box::pin(relay.accept_watched(draft("a"), |id| watched = Some(id)));
+    assert!(is_pending(&mut accept).await);
+    bench.commit_begins().await;
+    assert_eq!(bench.notes(), []);
+    bench.let_go();
+    let message = accept.await.expect("accepted");
+    assert_eq!(watched, Some(message.id));
+    relay.close();
+    let refused = relay.accept_watched(draft("a"), |id| panic!("{id} is not queued"));
+    assert_eq!(refused.await, Err(AcceptError::Stopping));
+}
+
+#[tokio::test]
 async fn a_final_status_is_told_after_its_commit() {
     let mut bench = Bench::new(AMPLE, false);
     let row = bench.accept("a").await;

@@ -78,6 +78,18 @@ impl Backend for Model {
         Box::pin(async move { self.take(draft, None) })
     }
 
+    fn accept_watched<'a>(
+        &'a self,
+        draft: Draft,
+        queued: &'a mut (dyn FnMut(MessageId) + Send),
+    ) -> Accepting<'a> {
+        Box::pin(async move {
+            let message = self.take(draft, None)?;
+            queued(message.id);
+            Ok(message)
+        })
+    }
+
     fn accept_all(&self, drafts: Vec<Draft>) -> AcceptingAll<'_> {
         let take = |draft| self.take(draft, None);
         Box::pin(async move { drafts.into_iter().map(take).collect() })
