@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
 use serde::de::IgnoredAny;
 
 /// The body is not the JSON that is expected.
@@ -85,7 +86,7 @@ pub(super) fn object(body: &[u8]) -> Result<&str, Malformed> {
 /// The characters of the string that is written as `raw`, quotation marks included.
 pub(super) fn decode(raw: &str) -> Result<Cow<'_, str>, LoneSurrogate> {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    if !inner.as_bytes().contains(&b'\\') {
+    if memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(inner));
     }
     // The grammar is right, so the only thing left to be wrong is a surrogate.
@@ -181,12 +182,15 @@ impl<'a> Cursor<'a> {
 
     fn skip_string(&mut self) {
         self.at += 1;
-        while let Some(byte) = self.peek() {
-            self.at += match byte {
-                b'\\' => 2,
-                _ => 1,
+        // Most of a body is inside strings, so these are not looked at byte by byte.
+        while let Some(rest) = self.text.as_bytes().get(self.at..) {
+            let Some(found) = memchr2(b'"', b'\\', rest) else {
+                self.at = self.text.len();
+                return;
             };
-            if byte == b'"' {
+            let is_end = rest[found] == b'"';
+            self.at += found + if is_end { 1 } else { 2 };
+            if is_end {
                 return;
             }
         }
