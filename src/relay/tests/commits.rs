@@ -27,7 +27,8 @@ async fn a_message_is_accepted_and_handed_over_only_after_its_commit() {
 }
 
 #[tokio::test]
-async fn who_watches_an_acceptance_learns_the_id_before_the_commit_and_nothing_of_what_is_refused() {
+async fn who_watches_an_acceptance_learns_the_id_before_the_commit_and_nothing_of_what_is_refused()
+{
     let bench = Bench::new(AMPLE, false);
     bench.hold();
     let relay = bench.relay.clone();

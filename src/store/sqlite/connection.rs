@@ -34,6 +34,8 @@ pub(super) fn writing(path: &Path, options: &Options) -> Outcome<Connection> {
          PRAGMA secure_delete = OFF; PRAGMA cache_size = -8192;
          PRAGMA journal_size_limit = {log_bytes_kept};"
     ))?;
+    // For statements about many messages at once.
+    rusqlite::vtab::array::load_module(&connection)?;
     Ok(connection)
 }
 

@@ -4,14 +4,12 @@
 //! There is no index for it that every message would pay for: its turn is nearly always its row, and
 //! the writer remembers the partitions of the messages accepted last.
 
-use std::collections::VecDeque;
-
 use rusqlite::{OptionalExtension, Statement};
 
 use super::error::Outcome;
 use super::state::{PARTITIONS_MAX, key, partition_of, row_number, turn_of};
 use super::writer::Work;
-use crate::domain::{MessageId, RowId, Turn};
+use crate::domain::{MessageId, Turn};
 
 /// What [`pending`] runs first. Of a message that has nothing of what few have, `replays` is missing.
 pub(super) const FIND: &str = "SELECT random, caller, footprint_bytes,
@@ -81,66 +79,13 @@ impl Found {
     }
 }
 
-/// What the writer remembers of messages, and never relies on.
-#[derive(Default)]
-pub(super) struct Recent {
-    /// The partitions of the messages accepted last, so that most settlements find theirs at once.
-    /// For the others the partitions are tried in turn, the one of the last settlement first.
-    partitions: VecDeque<(RowId, u8)>,
-    last: u8,
-    /// Every row that was accepted is up to here.
-    accepted_to: Option<RowId>,
-}
-
-impl Recent {
-    const MESSAGES_MAX: usize = 1 << 16;
-
-    /// Nothing is known but that `last_row` was given.
-    pub(super) fn after(last_row: Option<RowId>) -> Self {
-        Self {
-            accepted_to: last_row,
-            ..Self::default()
-        }
-    }
-
-    /// Whether a row is behind all that were accepted; from now on it is one of them.
-    pub(super) fn is_new(&mut self, row: RowId) -> bool {
-        let is_new = self.accepted_to.is_none_or(|last| row > last);
-        self.accepted_to = self.accepted_to.max(Some(row));
-        is_new
-    }
-
-    /// Takes note of a message that goes at once; its row is above all others.
-    pub(super) fn push(&mut self, row: RowId, partition: u8) {
-        if self.partitions.len() == Self::MESSAGES_MAX {
-            self.partitions.pop_front();
-        }
-        self.partitions.push_back((row, partition));
-    }
-
-    /// A message of this partition was settled.
-    pub(super) fn settled(&mut self, partition: u8) {
-        self.last = partition;
-    }
-
-    fn guess(&self, row: RowId) -> u8 {
-        match self.partitions.binary_search_by_key(&row, |(row, _)| *row) {
-            Ok(at) => self
-                .partitions
-                .get(at)
-                .map_or(self.last, |(_, partition)| *partition),
-            Err(_) => self.last,
-        }
-    }
-}
-
 /// The pending message of this id. `statement` is [`FIND`].
 pub(super) fn pending(
     statement: &mut Statement<'_>,
     work: &Work<'_>,
     id: MessageId,
 ) -> Outcome<Option<Found>> {
-    let guess = work.recent.guess(id.row());
+    let guess = work.recent.guess(id);
     if let Some(found) = at_its_row(statement, work, guess, id)? {
         return Ok(if_it_is(found, id));
     }

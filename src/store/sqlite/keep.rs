@@ -2,11 +2,13 @@
 
 use super::error::Outcome;
 use super::evict::{self, Limits};
-use super::messages::{self, Going, INSERT_PLAIN, With};
+use super::messages::{self, Going, With};
+use super::plain::Inserts;
+use super::recent::Kept;
 use super::state::row_number;
 use super::writer::{SqliteStore, Work};
 use super::{bulk, find, keys, replay, schedule, settle};
-use crate::domain::Turn;
+use crate::domain::{MessageId, Turn};
 use crate::store::{Accepted, Batch, StoreError};
 
 /// Messages that one commit forgets for those that it accepts, at most.
@@ -53,15 +55,18 @@ pub(super) fn content_bytes(accepted: &[Accepted]) -> u64 {
 }
 
 fn accept(work: &mut Work<'_>, accepted: &[Accepted]) -> Outcome<()> {
-    let mut plain = work.connection.prepare_cached(INSERT_PLAIN)?;
+    let mut plain = Inserts::new(work.connection)?;
     for one in accepted {
-        if !is_new(work, one)? {
+        let message = &*one.message;
+        // Whatever comes behind the last one is new, which is every message but those of a batch that
+        // is given a second time.
+        let is_last = work.recent.is_new(message.id.row());
+        if !is_last && is_there(work, message.id)? {
             continue;
         }
-        let message = &*one.message;
         let caller = (work.callers).accepted(work.connection, &message.draft.caller)?;
         if message.draft.terms.is_none() && one.due.is_none() {
-            messages::insert_plain(&mut plain, message, one.partition, caller)?;
+            plain.push(message, one.partition, caller)?;
         } else {
             accept_with_terms(work, one, caller)?;
         }
@@ -74,10 +79,14 @@ fn accept(work: &mut Work<'_>, accepted: &[Accepted]) -> Outcome<()> {
             work.callers.scheduled(caller, 1);
         } else {
             work.state.has_turn(one.partition, false, bytes);
+            if is_last {
+                let kept = Kept::of(message, one.partition, caller);
+                work.recent.push(kept);
+            }
         }
         work.state.gave(message.id.row());
     }
-    Ok(())
+    plain.finish()
 }
 
 fn accept_with_terms(work: &mut Work<'_>, one: &Accepted, caller: i64) -> Outcome<()> {
@@ -103,17 +112,8 @@ fn accept_with_terms(work: &mut Work<'_>, one: &Accepted, caller: i64) -> Outcom
     messages::insert(work.connection, message, &with, &going)
 }
 
-/// Whatever comes behind the last one is new, which is every message but those of a batch that is
-/// given a second time.
-fn is_new(work: &mut Work<'_>, one: &Accepted) -> Outcome<bool> {
-    let id = one.message.id;
-    if work.recent.is_new(id.row()) {
-        if one.due.is_none() {
-            work.recent.push(id.row(), one.partition);
-        }
-        return Ok(true);
-    }
+fn is_there(work: &mut Work<'_>, id: MessageId) -> Outcome<bool> {
     let settled = "SELECT 1 FROM settled WHERE row = ?1";
     let settled = (work.connection.prepare_cached(settled)?).exists([row_number(id.row())])?;
-    Ok(!settled && !find::is_pending(work, id)?)
+    Ok(settled || find::is_pending(work, id)?)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::{Connection, Row, params};
 
 use super::callers::Names;
 use super::checksum::Checksum;
@@ -15,12 +15,6 @@ use super::times::{stored_end, stored_time};
 use super::{codec, terms};
 use crate::domain::{Caller, Draft, Due, Message, MessageId, Properties, RowId, Turn, WallTime};
 use crate::store::Pending;
-
-/// What [`insert_plain`] runs. What is not named is missing: nobody pays for what it has not got.
-pub(super) const INSERT_PLAIN: &str =
-    "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
-    mandatory, exchange, routing_key, ordering_key, message_id, properties, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const INSERT: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes,
     accepted_at, mandatory, replays, row, give_up_at, label, terms, exchange, routing_key,
@@ -46,38 +40,6 @@ pub(super) const SELECT_SCHEDULED: &str = "SELECT row, random, caller, accepted_
 pub(super) const SELECT_SETTLED: &str = "SELECT row, random, caller, accepted_at, mandatory,
     exchange, routing_key, ordering_key, message_id, checksum, properties, payload, label, terms,
     NULL FROM settled JOIN payloads USING (row) WHERE";
-
-/// Keeps a message without terms whose turn is its row. `statement` is [`INSERT_PLAIN`], prepared
-/// once for a batch; `caller` is the number of the message's caller.
-pub(super) fn insert_plain(
-    statement: &mut Statement<'_>,
-    message: &Message,
-    partition: u8,
-    caller: i64,
-) -> Outcome<()> {
-    let Message {
-        id,
-        accepted_at,
-        draft,
-    } = message;
-    let properties = codec::encode(&draft.properties);
-    statement.execute(params![
-        key(partition, id.row().into()),
-        id.random().cast_signed(),
-        caller,
-        checksum(*id, *accepted_at, draft, properties.as_deref(), None),
-        (message.footprint_bytes() as u64).cast_signed(),
-        accepted_at.unix_ms().cast_signed(),
-        draft.mandatory,
-        draft.exchange,
-        draft.routing_key,
-        draft.ordering_key,
-        draft.properties.message_id,
-        properties,
-        &draft.payload[..],
-    ])?;
-    Ok(())
-}
 
 /// What a message is kept with, beside itself.
 pub(super) struct With {
@@ -199,7 +161,7 @@ pub(super) fn is_moved(row: RowId, turn: Turn) -> bool {
 /// Everything that is published, or decides what is published and who may see it. The caller without
 /// a name adds nothing, nor does a message without terms: so the sums of messages that are older than
 /// either hold.
-fn checksum(
+pub(super) fn checksum(
     id: MessageId,
     accepted_at: WallTime,
     draft: &Draft,

@@ -1,6 +1,8 @@
 //! Settling: a message leaves `pending` or `scheduled`, what is told of it goes to `settled`, and the
 //! record of outcomes grows.
 
+mod run;
+
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::callers::Names;
@@ -61,6 +63,7 @@ const RECORD: &str = "INSERT INTO outcomes (position, settled_at, confirmed_byte
 /// The statements that every settlement needs, prepared once for a batch: looking them up for each
 /// message was a twentieth of its cost.
 struct Statements<'a> {
+    run: run::Statements<'a>,
     find: CachedStatement<'a>,
     mover: CachedStatement<'a>,
     dropper: CachedStatement<'a>,
@@ -69,6 +72,7 @@ struct Statements<'a> {
 impl<'a> Statements<'a> {
     fn new(connection: &'a Connection) -> Outcome<Self> {
         Ok(Self {
+            run: run::Statements::new(connection)?,
             find: connection.prepare_cached(FIND)?,
             mover: connection.prepare_cached(MOVE)?,
             dropper: connection.prepare_cached(DROP)?,
@@ -82,40 +86,78 @@ pub(super) fn settle(work: &mut Work<'_>, settled: &[Settlement]) -> Outcome<()>
         return Ok(());
     }
     let mut statements = Statements::new(work.connection)?;
+    let mut kept = Vec::with_capacity(settled.len().min(ENTRIES_MAX));
     for chunk in settled.chunks(ENTRIES_MAX) {
-        let mut entries = Vec::with_capacity(chunk.len());
-        let mut confirmed_bytes = 0;
-        let mut settled_at = 0;
-        for settlement in chunk {
-            let found = find::pending(&mut statements.find, work, settlement.id)?;
-            let is_next = |found: &Found| settlement.revision == 2 * found.replays() + 2;
-            let Some(found) = found.filter(is_next) else {
-                continue;
-            };
-            let position = work.state.last_position + 1;
-            let kept_bytes = move_one(work, &mut statements, settlement, &found, position)?;
-            applied(work, settlement, &found)?;
-            if settlement.status == Status::Confirmed {
-                confirmed_bytes += kept_bytes;
+        let mut record = Record::default();
+        let (mut rest, mut singly) = (chunk, 0);
+        while let Some(first) = rest.first() {
+            if singly == 0 {
+                let together = run::find(work, rest, &mut kept)?;
+                if together > 0 && run::settle(work, &mut statements.run, rest, &kept, &mut record)?
+                {
+                    rest = &rest[together..];
+                    continue;
+                }
+                singly = together.max(1);
             }
-            settled_at = settled_at.max(settlement.settled_at.unix_ms());
-            work.state.last_position = position;
-            entries.push(Entry {
-                position,
-                row: settlement.id.row(),
-                status: settlement.status,
-                has_label: found.label().is_some(),
-            });
+            settle_one(work, &mut statements, first, &mut record)?;
+            rest = &rest[1..];
+            singly -= 1;
         }
-        if let Some(first) = entries.first() {
-            work.connection.prepare_cached(RECORD)?.execute(params![
-                first.position.cast_signed(),
-                settled_at.cast_signed(),
-                confirmed_bytes.cast_signed(),
-                outcomes::encode(&entries),
-            ])?;
-        }
+        record.keep(work)?;
     }
+    Ok(())
+}
+
+/// A row of the record of outcomes in the making.
+#[derive(Default)]
+struct Record {
+    entries: Vec<Entry>,
+    confirmed_bytes: u64,
+    settled_at: u64,
+}
+
+impl Record {
+    fn keep(&self, work: &Work<'_>) -> Outcome<()> {
+        let Some(first) = self.entries.first() else {
+            return Ok(());
+        };
+        work.connection.prepare_cached(RECORD)?.execute(params![
+            first.position.cast_signed(),
+            self.settled_at.cast_signed(),
+            self.confirmed_bytes.cast_signed(),
+            outcomes::encode(&self.entries),
+        ])?;
+        Ok(())
+    }
+}
+
+/// Settles a message, if it is pending and was not replayed since.
+fn settle_one(
+    work: &mut Work<'_>,
+    statements: &mut Statements<'_>,
+    settlement: &Settlement,
+    record: &mut Record,
+) -> Outcome<()> {
+    let found = find::pending(&mut statements.find, work, settlement.id)?;
+    let is_next = |found: &Found| settlement.revision == 2 * found.replays() + 2;
+    let Some(found) = found.filter(is_next) else {
+        return Ok(());
+    };
+    let position = work.state.last_position + 1;
+    let kept_bytes = move_one(work, statements, settlement, &found, position)?;
+    applied(work, settlement, &found)?;
+    if settlement.status == Status::Confirmed {
+        record.confirmed_bytes += kept_bytes;
+    }
+    record.settled_at = record.settled_at.max(settlement.settled_at.unix_ms());
+    work.state.last_position = position;
+    record.entries.push(Entry {
+        position,
+        row: settlement.id.row(),
+        status: settlement.status,
+        has_label: found.label().is_some(),
+    });
     Ok(())
 }
 

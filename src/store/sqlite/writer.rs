@@ -11,12 +11,12 @@ use super::checkpoint::Checkpoints;
 use super::connection::{self, used_bytes};
 use super::error::Outcome;
 use super::evict::Due;
-use super::find::Recent;
 use super::groups::Groups;
 use super::keep::content_bytes;
 use super::lock::Lock;
 use super::outbox::Outbox;
 use super::place::Places;
+use super::recent::Recent;
 use super::reserve::Reserve;
 use super::state::State;
 use super::{replay, schedule, transaction};
@@ -119,7 +119,10 @@ impl SqliteStore {
                 self.state = state;
                 Ok(())
             }
-            Err(failure) => Err(self.fail(failure.into())),
+            Err(failure) => {
+                self.recent.forget();
+                Err(self.fail(failure.into()))
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod outbox;
 mod outcomes;
 mod replays;
 mod schedules;
+mod settling;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
