@@ -131,8 +131,12 @@ pub(super) fn answer_with(told: &MessageJson<'_>, preferences: Preferences) -> R
 
 /// Tells where to ask for `id`.
 pub(super) fn tell_place(response: &mut Response, id: MessageId) {
+    const PLACE: &[u8] = b"/v1/messages/";
+    let mut location = [0; PLACE.len() + 36];
+    location[..PLACE.len()].copy_from_slice(PLACE);
+    location[PLACE.len()..].copy_from_slice(id.text().as_bytes());
     // A path of letters, digits and hyphens is always a header value.
-    if let Ok(location) = HeaderValue::from_maybe_shared(format!("/v1/messages/{id}")) {
+    if let Ok(location) = HeaderValue::from_bytes(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
 }

@@ -3,8 +3,7 @@
 //! Good answers are logged at debug level, since a busy gateway gives tens of thousands a second;
 //! refusals at info, and those that are the gateway's own at warn.
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 
 use super::problem::Code;
@@ -12,15 +11,19 @@ use super::request_id;
 use super::state::Gateway;
 use crate::clock;
 
-/// Counts and logs the request that `next` answers.
-pub(super) async fn log(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+/// Counts and logs the request that `answer` answers.
+pub(super) async fn log(
+    gateway: &Gateway,
+    request: Request,
+    answer: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let _in_flight = gateway.requests().begin();
     let method = request.method().clone();
     let uri = request.uri().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id::of(request.headers());
     let start = clock::monotonic();
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     (response.headers_mut()).insert(request_id::X_REQUEST_ID, id.clone());
     let code = response.extensions().get::<Code>().copied();
     let route = route.as_ref().map(MatchedPath::as_str);

@@ -1,7 +1,7 @@
 //! The answer that carries a message (contract, sections 2.4 and 3.1).
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 
 use super::message_json::{MessageJson, MinimalJson};
@@ -44,11 +44,19 @@ fn with_headers(mut response: Response, status: Status, preferences: Preferences
 
 /// Any JSON answer. Nothing here may be cached.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, super::NO_STORE),
-    ];
     // Everything that is told consists of strings and numbers, so this is never the empty fallback.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    (status, headers, body).into_response()
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    // With what others add, so that the table does not grow on the way.
+    headers.reserve(HEADERS_MAX);
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    let no_store = HeaderValue::from_static(super::NO_STORE);
+    headers.insert(header::CACHE_CONTROL, no_store);
+    response
 }
+
+/// Headers of an answer, those of hyper included.
+const HEADERS_MAX: usize = 12;

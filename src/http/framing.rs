@@ -5,20 +5,17 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::problem::{Code, Problem};
 
-/// Refuses requests whose framing or host can be read in two ways, and ends their connections.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
-    if let Err(detail) = check(request.version(), request.headers()) {
-        let mut response = Problem::new(Code::MalformedRequest, detail).into_response();
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        return response;
-    }
-    next.run(request).await
+/// Refuses a request whose framing or host can be read in two ways; the answer ends its connection.
+pub(super) fn refusal(request: &Request) -> Option<Response> {
+    let detail = check(request.version(), request.headers()).err()?;
+    let mut response = Problem::new(Code::MalformedRequest, detail).into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    Some(response)
 }
 
 fn check(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {

@@ -7,10 +7,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::problem::{Code, Problem};
 use super::state::Gateway;
@@ -18,20 +16,15 @@ use super::state::Gateway;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what does not come from this machine, unless everybody is allowed.
-pub(super) async fn guard(
-    State(gateway): State<Gateway>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if gateway.settings.loopback_only
-        && let Err(problem) = check(&request)
-    {
-        return problem.into_response();
+pub(super) fn check(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
+    if gateway.settings.loopback_only {
+        check_origin(request)
+    } else {
+        Ok(())
     }
-    next.run(request).await
 }
 
-fn check(request: &Request) -> Result<(), Problem> {
+fn check_origin(request: &Request) -> Result<(), Problem> {
     let refused = |detail| Err(Problem::new(Code::HostNotAllowed, detail));
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

@@ -5,10 +5,9 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::state::Gateway;
-use super::{access_log, health, metrics, no_such_method, nothing_here, panics};
+use super::{front, health, metrics, no_such_method, nothing_here};
 
 /// Connections that are open at the same time; more wait to be accepted.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -21,7 +20,6 @@ pub(super) fn router(gateway: Gateway) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
-        .layer(CatchPanicLayer::custom(panics::answer))
-        .layer(from_fn_with_state(gateway.clone(), access_log::log))
+        .layer(from_fn_with_state(gateway.clone(), front::pass_management))
         .with_state(gateway)
 }

@@ -17,6 +17,7 @@ mod cursor;
 mod events;
 mod filter;
 mod framing;
+mod front;
 mod get_group;
 mod get_message;
 mod get_payload;
@@ -58,9 +59,8 @@ mod webhooks;
 mod write_stall;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
@@ -124,10 +124,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/openapi.yaml", get(openapi::document))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
-        .layer(CatchPanicLayer::custom(panics::answer))
-        .layer(from_fn(framing::guard))
-        .layer(from_fn_with_state(gateway.clone(), loopback::guard))
-        .layer(from_fn_with_state(gateway.clone(), access_log::log))
+        .layer(from_fn_with_state(gateway.clone(), front::pass))
         .with_state(gateway)
 }
 

@@ -3,6 +3,7 @@
 //! A preference is a wish: what is not understood is ignored, and `Preference-Applied` tells what
 //! was honoured. When a preference is given more than once, the first one counts.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -76,6 +77,11 @@ impl Preferences {
 
     /// Tells what was honoured.
     pub(super) fn tell(self, headers: &mut HeaderMap) {
+        if self.wait_seconds.is_none() && self.body == Some(AnswerBody::Minimal) {
+            let minimal = HeaderValue::from_static("return=minimal");
+            headers.insert(PREFERENCE_APPLIED, minimal);
+            return;
+        }
         let mut applied = String::new();
         if let Some(seconds) = self.wait_seconds {
             let _ = write!(applied, "wait={seconds}");
@@ -107,7 +113,7 @@ fn seconds(value: &[u8]) -> Option<u32> {
 }
 
 /// The preferences of one header, without their parameters.
-fn preferences(header: &[u8]) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
+fn preferences(header: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8]>)> {
     split(header, b',').filter_map(|preference| {
         let preference = split(preference, b';').next()?;
         let (name, value) = match preference.iter().position(|byte| *byte == b'=') {
@@ -135,12 +141,12 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The text of a quoted string (RFC 9110, section 5.6.4), or the token itself.
-fn unquoted(value: &[u8]) -> Vec<u8> {
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     let inner = value
         .strip_prefix(b"\"")
         .and_then(|value| value.strip_suffix(b"\""));
     let Some(inner) = inner else {
-        return value.to_vec();
+        return Cow::Borrowed(value);
     };
     let mut text = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter();
@@ -150,7 +156,7 @@ fn unquoted(value: &[u8]) -> Vec<u8> {
             _ => text.push(*byte),
         }
     }
-    text
+    Cow::Owned(text)
 }
 
 #[cfg(test)]
