@@ -12,6 +12,11 @@ use amqpost::config::{Cli, Command, Config, IdentityFiles, LogFormat, read_topol
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
+/// A message is some twenty pieces of memory that come and go in different threads; the system's allocator
+/// took a fifth of what a single post costs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
