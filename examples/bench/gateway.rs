@@ -118,6 +118,11 @@ impl Gateway {
         self.child.id().to_string()
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// As [`Gateway::post`], and returns when every message is settled.
     pub async fn publish(&self, load: &Load<'_>) -> Result<(), Failure> {
         self.post(load).await?;

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example bench -- MODE [--messages N] [--rounds N] [--returned PERCENT]
 //! [--connections N] [--batch N] [--memory]`; the modes are `publisher`, `gateway`, `backlog`,
-//! `poison`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
+//! `poison`, `compare`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
 //! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
@@ -13,13 +13,34 @@
 //! that publishes. The broker is `AMQPOST_BROKER_URL`.
 #![expect(unreachable_pub, reason = "a benchmark is not a library")]
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
+#![expect(clippy::print_stderr, reason = "and how far it has come")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark measures time and starts its own tasks"
 )]
 
+#[path = "../../tests/support"]
+mod amqpost_tests {
+    //! The tests' own brokers.
+
+    #![allow(
+        dead_code,
+        clippy::panic,
+        clippy::missing_errors_doc,
+        clippy::missing_panics_doc,
+        clippy::must_use_candidate,
+        reason = "a part of it is used, and a failed expectation ends the benchmark"
+    )]
+
+    pub mod arrived;
+    pub mod broker_node;
+    pub mod process;
+    pub mod queues;
+    pub mod wait;
+}
 mod backlog;
 mod bare_lapin;
+mod compare;
 mod cpu;
 mod gateway;
 mod poison;
@@ -50,6 +71,16 @@ fn argument(name: &str, default: usize) -> usize {
         .next()
         .and_then(|value| value.parse().ok())
         .unwrap_or(default)
+}
+
+fn flag(name: &str) -> bool {
+    std::env::args().any(|argument| argument == name)
+}
+
+fn text_argument(name: &str) -> Option<String> {
+    std::env::args()
+        .skip_while(|argument| argument != name)
+        .nth(1)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -124,7 +155,12 @@ async fn main() -> Result<(), Failure> {
     let uri = std::env::var("AMQPOST_BROKER_URL")
         .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
     let mode = std::env::args().nth(1).unwrap_or_default();
-    let in_memory = std::env::args().any(|argument| argument == "--memory");
+    match mode.as_str() {
+        "compare" => return compare::run().await,
+        compare::reference::MODE => return compare::reference::serve().await,
+        _ => {}
+    }
+    let in_memory = flag("--memory");
     let whole = match mode.as_str() {
         "publisher" | "backlog" | "webhooks" | "dead-webhook" | "schedules" | "far-schedules"
         | "replays" | "streams" => None,

@@ -1,0 +1,124 @@
+//! The comparison that everybody can run: `scripts/bench`.
+//!
+//! A private broker node, and on it in turns, round after round: a bare AMQP publisher on the socket, a
+//! bare pipelined lapin publisher, and the gateway in batches, single posts, raw posts and single posts
+//! that wait. Then single posts at a fixed rate, for the latencies; a handler that only reads and answers,
+//! for what HTTP costs; and whatever else publishes over HTTP here. Told are medians and the span of the
+//! rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`). `--quick` takes a minute.
+
+mod bare_socket;
+mod beside;
+mod case;
+mod load;
+mod measured;
+mod others;
+mod paced;
+mod plot;
+pub mod reference;
+mod table;
+
+use std::time::Duration;
+
+use amqpost_tests::broker_node::PrivateNode;
+use case::{Case, QueueKind, Way};
+use measured::Report;
+
+use super::amqpost_tests;
+use super::gateway::Gateway;
+use super::{Failure, argument, flag, text_argument};
+
+/// How much is measured.
+struct Plan {
+    rounds: usize,
+    /// Against the numbers of messages of a full run.
+    scale: f64,
+    kinds: Vec<QueueKind>,
+    payloads: Vec<usize>,
+    paced_for: Duration,
+}
+
+impl Plan {
+    fn of_arguments() -> Self {
+        if flag("--quick") {
+            return Self {
+                rounds: argument("--rounds", 3),
+                scale: 0.3,
+                kinds: vec![QueueKind::Quorum],
+                payloads: vec![256],
+                paced_for: Duration::from_secs(3),
+            };
+        }
+        Self {
+            rounds: argument("--rounds", 5),
+            scale: 1.0,
+            kinds: vec![QueueKind::Quorum, QueueKind::Classic],
+            payloads: vec![256, 4096, 65_536],
+            paced_for: Duration::from_secs(20),
+        }
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for kind in &self.kinds {
+            for payload_bytes in &self.payloads {
+                cases.push(Case {
+                    kind: *kind,
+                    payload_bytes: *payload_bytes,
+                });
+            }
+        }
+        cases
+    }
+}
+
+/// Everything, on a node of its own.
+pub async fn run() -> Result<(), Failure> {
+    let plan = Plan::of_arguments();
+    let node = PrivateNode::start().await;
+    let gateway = Gateway::start(&node.url(), false).await?;
+    gateway.wait_ready("\"lanes_up\":4").await;
+    let mut report = Report::new(plan.rounds);
+    for case in plan.cases() {
+        measure_case(&node, &gateway, &plan, case, &mut report).await?;
+    }
+    beside::paced(&node, &gateway, plan.paced_for, &mut report).await?;
+    beside::reference(&node, &mut report, plan.rounds, plan.scale).await?;
+    beside::resident(&mut report).await?;
+    others::management(&node, &mut report, plan.rounds).await?;
+    println!("{}", table::of(&report));
+    if let Some(file) = text_argument("--json") {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
+    }
+    if let Some(file) = text_argument("--svg") {
+        std::fs::write(file, plot::of(&report))?;
+    }
+    Ok(())
+}
+
+/// All ways to publish in turns, as often as there are rounds.
+async fn measure_case(
+    node: &PrivateNode,
+    gateway: &Gateway,
+    plan: &Plan,
+    case: Case,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let queue = case.declare(&node.url()).await?;
+    for round in 0..=plan.rounds {
+        for way in Way::ALL {
+            // The first round warms everything up and does not count.
+            let scale = if round == 0 {
+                plan.scale / 5.0
+            } else {
+                plan.scale
+            };
+            let messages = way.messages(case.payload_bytes, scale);
+            let sample = way.measure(node, gateway, &queue, case, messages).await?;
+            if round > 0 {
+                report.add(way.name(), case, sample);
+            }
+        }
+        eprintln!("{case}: round {round} of {}", plan.rounds);
+    }
+    case.delete(&node.url(), &queue).await
+}

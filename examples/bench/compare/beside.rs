@@ -1,0 +1,99 @@
+//! What is measured beside the rounds: latencies at a fixed rate, HTTP alone, and memory.
+
+use std::time::Duration;
+
+use super::amqpost_tests::broker_node::PrivateNode;
+use super::case::{Case, QueueKind, Way};
+use super::measured::{Cpu, Latency, Paced, Report, Sample};
+use super::paced::{self, Pace};
+use super::reference::Reference;
+use super::{Gateway, load};
+use crate::{Failure, cpu};
+
+/// Requests a second.
+const RATES: [u32; 2] = [5_000, 10_000];
+/// Requests a second that wait for their final status, among the others.
+const WAITING_PER_SECOND: u32 = 100;
+const SMALL: Case = Case {
+    kind: QueueKind::Quorum,
+    payload_bytes: 256,
+};
+
+/// Single posts at fixed rates.
+pub async fn paced(
+    node: &PrivateNode,
+    gateway: &Gateway,
+    lasts: Duration,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let queue = SMALL.declare(&node.url()).await?;
+    let payload = "x".repeat(SMALL.payload_bytes);
+    for per_second in RATES {
+        let before = Cpu::now(&gateway.pid(), node.beam_pid());
+        let run = |way: Way, per_second, connections| {
+            let request = way.request(gateway.address(), &queue, &payload);
+            let address = gateway.address().to_owned();
+            let pace = Pace {
+                per_second,
+                lasts,
+                connections,
+            };
+            tokio::task::spawn_blocking(move || paced::send(&address, &request, &pace))
+        };
+        let waiting = run(Way::Waiting, WAITING_PER_SECOND, 16);
+        let accepted = run(Way::Single, per_second, 64).await??;
+        let settled = waiting.await??;
+        gateway.wait_ready("\"pending_messages\":0").await;
+        let used = Cpu::now(&gateway.pid(), node.beam_pid()).since(&before);
+        report.paced.push(Paced {
+            per_second,
+            seconds: lasts.as_secs_f64(),
+            gateway_us: used.publisher_us(accepted.len() + settled.len()),
+            accepted: Latency::of(accepted),
+            settled: Latency::of(settled),
+        });
+    }
+    SMALL.delete(&node.url(), &queue).await
+}
+
+/// A handler that only reads the body and answers.
+pub async fn reference(
+    node: &PrivateNode,
+    report: &mut Report,
+    rounds: usize,
+    scale: f64,
+) -> Result<(), Failure> {
+    let reference = Reference::start()?;
+    let requests = Way::Single.messages(SMALL.payload_bytes, scale);
+    for _ in 0..rounds {
+        let request =
+            Way::Single.request(&reference.address, "key", &"x".repeat(SMALL.payload_bytes));
+        let before = Cpu::now(&reference.pid(), node.beam_pid());
+        let began = std::time::Instant::now();
+        let address = reference.address.clone();
+        let send = move || load::send(&address, &request, requests, 64);
+        let accepted = tokio::task::spawn_blocking(send).await??;
+        let seconds = began.elapsed().as_secs_f64();
+        let used = Cpu::now(&reference.pid(), node.beam_pid()).since(&before);
+        let resident_mib = cpu::resident_mib(&reference.pid());
+        let sample = Sample::new(requests, seconds, &used, true, accepted, resident_mib);
+        report.add("axum handler that reads and answers", None, sample);
+    }
+    Ok(())
+}
+
+/// Memory while messages pile up, since no broker is there.
+pub async fn resident(report: &mut Report) -> Result<(), Failure> {
+    // Nobody listens on a port that was given and taken back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
+    let nobody = format!("amqp://guest:guest@127.0.0.1:{port}/%2f");
+    let gateway = Gateway::start(&nobody, false).await?;
+    let request = Way::Batch(100).request(gateway.address(), "key", &"x".repeat(256));
+    let address = gateway.address().to_owned();
+    tokio::task::spawn_blocking(move || load::send(&address, &request, 1000, 8)).await??;
+    gateway.wait_ready("\"pending_messages\":100000").await;
+    report.resident_mib_100k_pending = cpu::resident_mib(&gateway.pid());
+    Ok(())
+}
