@@ -16,8 +16,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue as FieldValue};
 use bytes::Bytes;
 use serde_json::Value;
 
+/// What must hold for any bytes; it panics where it does not.
+type Check = fn(&[u8]);
+
 /// A target, and what must hold for it.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Check); 5] = [
     ("json", message),
     ("headers", header_table),
     ("batch", batch),

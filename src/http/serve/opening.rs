@@ -64,12 +64,12 @@ pub(super) async fn open<'a>(
 }
 
 /// As soon as a byte is not the preface's, it is HTTP/1.
-async fn in_the_clear<'a>(
-    mut stream: Watched<&'a mut TcpStream>,
+async fn in_the_clear(
+    mut stream: Watched<&mut TcpStream>,
     stalled: Stall,
     head: Duration,
     idle: Duration,
-) -> Result<Opened<'a>, OpenError> {
+) -> Result<Opened<'_>, OpenError> {
     let mut first = BytesMut::with_capacity(PREFACE.len()).limit(PREFACE.len());
     in_time(idle, stream.read_buf(&mut first)).await?;
     let completing = async {

@@ -474,7 +474,7 @@ async fn no_request_however_odd_ends_the_server() {
         let answer = read(started.expect("a stream").0).await;
         assert!(answer.status.as_u16() < 500, "{path}: {answer:?}");
     }
-    let mut client = Client::connect(&served, &Builder::new()).await;
+    let client = Client::connect(&served, &Builder::new()).await;
     let connect = Request::connect("localhost:80")
         .body(())
         .expect("a request");

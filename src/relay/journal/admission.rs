@@ -89,11 +89,15 @@ impl Journal {
     ) -> Result<(Arc<Message>, Committed), AcceptError> {
         let lane = OrderKey::of(&draft).lane(self.lanes);
         let (sender, committed) = oneshot::channel();
+        let queued_at = clock::monotonic();
         let mut queue = self.queue.lock();
         let message = queue.admit(draft.into(), clock::wall(), lane, &self.budget)?;
         queued(message.id);
-        let messages = 1;
-        queue.replies.push_back(Reply { messages, sender });
+        queue.replies.push_back(Reply {
+            messages: 1,
+            queued_at,
+            sender,
+        });
         drop(queue);
         self.work.notify_one();
         Ok((message, committed))

@@ -42,7 +42,7 @@ pub(super) struct Row {
 }
 
 /// Longer than anything takes, also on a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// See the module.
 #[derive(Default)]

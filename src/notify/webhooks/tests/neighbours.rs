@@ -41,7 +41,7 @@ async fn a_hundred_thousand_deliveries_to_a_dead_endpoint_delay_nobody_and_are_n
 
 #[tokio::test]
 async fn slow_endpoints_leave_places_for_others() {
-    let slow = Receiver::start(|_| Reply::Late(Duration::from_millis(1000), 200)).await;
+    let slow = Receiver::start(|_| Reply::Late(Duration::from_secs(1), 200)).await;
     let lively = Receiver::start(|_| Reply::status(200)).await;
     let board = Arc::new(Board::default());
     let lanes = LaneLimits {

@@ -76,7 +76,8 @@ pub(super) fn find(
         // Whoever has webhooks is told message by message.
         let is_told = match told {
             Some((caller, is_told)) if caller == found.caller => is_told,
-            _ => work.outbox.concerns(work.connection, found.caller)?,
+            // What is plain has no label.
+            _ => (work.outbox).concerns(work.connection, found.caller, Status::Confirmed, false)?,
         };
         told = Some((found.caller, is_told));
         if is_told {
