@@ -3,6 +3,7 @@
 
 mod certificates;
 mod descriptors;
+mod listeners;
 mod metrics;
 mod storage;
 mod topology;
@@ -12,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
 use crate::domain::rules::Callbacks;
 use crate::domain::topology::Status;
 use crate::domain::{Caller, Rules, Topology};
-use crate::http::{self, Gateway, Listener, Parts};
+use crate::http::{self, Gateway, Parts};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
 use crate::metrics::Metrics;
 use crate::notify::webhooks::Counts;
@@ -31,6 +31,7 @@ use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
 use crate::tls::TlsError;
 use certificates::Certificates;
+use listeners::{bind, listen, serve_http};
 use storage::{Readers, Storage};
 use topology::{Declaring, Gate};
 
@@ -146,19 +147,6 @@ async fn run(config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-async fn listen(
-    config: &Config,
-    certificates: &Certificates,
-) -> Result<(Listener, SocketAddr), AppError> {
-    let listener = bind(config.listen).await?;
-    let address = listener.local_addr().unwrap_or(config.listen);
-    let listener = match certificates.for_https()? {
-        Some(tls) => Listener::https(listener, tls),
-        None => listener.into(),
-    };
-    Ok((listener, address))
-}
-
 /// The tasks of the process, by the order in which they stop.
 #[derive(Default)]
 struct Running {
@@ -244,30 +232,6 @@ impl Running {
         relay.end();
         self.journal.all_ended().await
     }
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, AppError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| AppError::Listen { address, source })
-}
-
-/// Whoever watches the gateway is answered for as long as messages settle.
-fn serve_http(
-    listener: Listener,
-    management: Option<TcpListener>,
-    gateway: Gateway,
-    parts: &mut Running,
-) {
-    if let Some(listener) = management {
-        let address = listener.local_addr().ok();
-        tracing::info!(address = ?address, "listening for management");
-        let stop = parts.stop_lanes.watch();
-        let serving = http::serve_management(listener, gateway.clone(), stop);
-        parts.lanes.spawn("management", serving);
-    }
-    let stop = parts.stop_http.watch();
-    let serving = http::serve(listener, gateway, stop);
-    parts.http.spawn("http", serving);
 }
 
 /// What is told of the gateway itself.
