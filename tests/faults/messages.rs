@@ -39,7 +39,7 @@ pub(crate) fn message(
     };
     option(
         "mandatory",
-        (item.kind == Kind::Dropped).then(|| json!(false)),
+        (item.kind == Kind::Dropped).then_some(json!(false)),
     );
     option(
         "ordering_key",

@@ -218,6 +218,10 @@ pub(crate) struct Outcome {
 
 /// A webhook that came.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that the receiver looks at"
+)]
 pub(crate) struct Hook {
     pub(crate) webhook_id: String,
     /// To the standing webhook; else to the `callback_url`.

@@ -100,8 +100,8 @@ fn broken<T: Copy + Ord>(all: &[(&Sent, T)]) -> Vec<(Tag, Tag)> {
     for request in all.chunk_by(|one, other| one.0.request == other.0.request) {
         let mut last = before;
         for (sent, place) in request {
-            let least = if sent.in_place { last } else { before };
-            if let Some((_, earlier)) = least.filter(|(least, _)| least > place) {
+            let floor = if sent.in_place { last } else { before };
+            if let Some((_, earlier)) = floor.filter(|(floor, _)| floor > place) {
                 wrong.push((earlier, sent.tag));
             }
             let this = Some((*place, sent.tag));

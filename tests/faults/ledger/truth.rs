@@ -97,9 +97,8 @@ fn may_end(kind: Kind, told: &Told) -> bool {
             reason == Some("no_route")
         }
         (Kind::Nowhere | Kind::Missing | Kind::Forbidden | Kind::Refused, Status::Confirmed)
-        | (_, Status::Returned) => false,
+        | (_, Status::Returned | Status::Pending) => false,
         (_, Status::Confirmed) => reason.is_none(),
-        (_, Status::Pending) => false,
         (_, Status::Failed) => match reason {
             Some("exchange_not_found") => matches!(kind, Kind::Missing | Kind::Vanishing),
             Some("access_refused") => kind == Kind::Forbidden,

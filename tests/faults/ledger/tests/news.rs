@@ -64,8 +64,8 @@ fn a_webhook_is_signed_and_says_what_was() {
         });
     });
     assert_eq!(another_id, ["BadWebhook"]);
-    let anothers_id = found(|books| books.hooks[3].webhook_id = books.hooks[2].webhook_id.clone());
-    assert_eq!(anothers_id, ["BadWebhook"]);
+    let shared_id = found(|books| books.hooks[3].webhook_id = books.hooks[2].webhook_id.clone());
+    assert_eq!(shared_id, ["BadWebhook"]);
 }
 
 #[test]
