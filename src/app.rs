@@ -3,8 +3,11 @@
 
 mod certificates;
 mod descriptors;
+mod gateway;
 mod listeners;
 mod metrics;
+mod reload;
+mod sampling;
 mod storage;
 mod topology;
 mod webhooks;
@@ -17,21 +20,19 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::broker::rabbitmq::{Broker, Window};
-use crate::config::{Config, StoreUrl, TopologyFileError, read_topology};
-use crate::domain::rules::Callbacks;
+use crate::config::{Config, Inputs, StoreUrl, TopologyFileError, read_topology};
+use crate::domain::access::Callers;
 use crate::domain::topology::Status;
-use crate::domain::{Caller, Rules, Topology};
-use crate::http::{self, Gateway, Parts};
+use crate::domain::{Caller, Topology};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
-use crate::metrics::Metrics;
 use crate::notify::webhooks::Counts;
-use crate::notify::{Events, Everybody, Rates, Waiters};
+use crate::notify::{Events, Everybody, Waiters};
 use crate::relay::Relay;
-use crate::store::ReadStore;
 use crate::store::sqlite::OpenError;
 use crate::tls::TlsError;
 use certificates::Certificates;
 use listeners::{bind, listen, serve_http};
+use reload::Reloading;
 use storage::{Readers, Storage};
 use topology::{Declaring, Gate};
 
@@ -66,30 +67,21 @@ pub enum AppError {
     Ended(#[from] Ended),
 }
 
-/// Serves until the process is asked to stop.
+/// Serves as `config` says until the process is asked to stop. Callers are read anew from `inputs`.
 ///
 /// # Errors
 /// [`AppError`], when the gateway cannot start or a part of it fails.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, inputs: Inputs) -> Result<(), AppError> {
     tokio::select! {
-        ended = run(config) => ended,
+        ended = run(config, inputs) => ended,
         never = systemd::watchdog() => match never {},
     }
 }
 
-async fn run(config: Config) -> Result<(), AppError> {
-    let window = Window {
-        messages: config.window_messages,
-        bytes: config.window_bytes,
-    };
+async fn run(config: Config, inputs: Inputs) -> Result<(), AppError> {
+    let reloading = Reloading::new(inputs, &config).map_err(AppError::System)?;
     let certificates = Certificates::read(&config)?;
-    let broker = Broker::new(
-        config.brokers.urls(),
-        window,
-        config.heartbeat,
-        config.connect_timeout,
-        certificates.for_broker(),
-    );
+    let broker = broker(&config, &certificates);
     let file = config.topology_file.as_deref();
     let topology = file.map(|file| read_topology(file, config.brokers.vhost()));
     let topology = topology.transpose()?;
@@ -107,7 +99,7 @@ async fn run(config: Config) -> Result<(), AppError> {
         relay,
         writer,
         readers,
-    } = storage::open(&config, &told)?;
+    } = storage::open(&config, &told, reloading.callers())?;
 
     let mut parts = Running::default();
     parts
@@ -117,18 +109,22 @@ async fn run(config: Config) -> Result<(), AppError> {
     start_readers(&relay, &mut parts)?;
     let (gate, topology) = declare(&broker, topology, &mut parts);
     start_lanes(&broker, &relay, &gate, &mut parts);
-    let counts = start_webhooks(&config, &relay, &readers, &told, &mut parts);
+    let callers = reloading.callers();
+    let counts = start_webhooks(&config, &relay, &readers, &told, &callers, &mut parts);
     let metrics = metrics::all(&config, &relay, &readers, &told, &counts);
-    let rates = start_sampler(&config, &readers.messages, &mut parts);
+    let rates = sampling::start(callers, &readers.messages, &mut parts);
     let tail =
         Arc::clone(&told.events).tail(Arc::clone(&readers.messages), parts.stop_http.watch());
     parts.http.spawn("tail of events", tail);
-    let watched = Watched {
+    let watched = gateway::Watched {
         topology,
         rates,
         metrics,
+        callers: reloading.callers(),
+        reloads: reloading.loaded(),
     };
-    let gateway = gateway(&config, &relay, readers, &told, watched, &parts);
+    let gateway = gateway::over(&config, &relay, readers, &told, watched, &parts);
+    (parts.http).spawn("reloading", reloading.run(parts.stop_http.watch()));
     serve_http(listener, management, gateway, &mut parts);
     certificates
         .keep_fresh(&mut parts.lanes, &parts.stop_lanes)
@@ -145,6 +141,20 @@ async fn run(config: Config) -> Result<(), AppError> {
     parts.stop(&config, &relay).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn broker(config: &Config, certificates: &Certificates) -> Broker {
+    let window = Window {
+        messages: config.window_messages,
+        bytes: config.window_bytes,
+    };
+    Broker::new(
+        config.brokers.urls(),
+        window,
+        config.heartbeat,
+        config.connect_timeout,
+        certificates.for_broker(),
+    )
 }
 
 /// The tasks of the process, by the order in which they stop.
@@ -234,64 +244,6 @@ impl Running {
     }
 }
 
-/// What is told of the gateway itself.
-struct Watched {
-    topology: watch::Receiver<Status>,
-    rates: Arc<Rates>,
-    metrics: Metrics,
-}
-
-fn gateway(
-    config: &Config,
-    relay: &Relay,
-    readers: Readers,
-    told: &Everybody,
-    watched: Watched,
-    parts: &Running,
-) -> Gateway {
-    let rules = Rules {
-        limits: config.limits.clone(),
-        broker_user: config.brokers.user().map(Into::into),
-        callbacks: Callbacks {
-            callers: config.webhooks.secrets.keys().cloned().collect(),
-            allow: config.webhooks.allow.clone(),
-        },
-    };
-    let changes = webhooks::Told {
-        relay: relay.clone(),
-        doorbell: Arc::clone(&told.doorbell),
-    };
-    Gateway::new(Parts {
-        backend: Arc::new(relay.clone()),
-        store: readers.messages,
-        webhooks: http::Webhooks::new(readers.outbox, Arc::new(changes)),
-        waiters: Arc::clone(&told.waiters),
-        events: Arc::clone(&told.events),
-        rates: watched.rates,
-        metrics: watched.metrics,
-        rules,
-        settings: http::Settings {
-            connections_max: descriptors::connections_max(config.http.connections_max),
-            ..config.http.clone()
-        },
-        topology: watched.topology,
-        leaving: parts.leaving.watch(),
-        stop: parts.stop_http.watch(),
-    })
-}
-
-/// Starts to sample the numbers of everybody who can ask for them.
-fn start_sampler(config: &Config, store: &Arc<dyn ReadStore>, parts: &mut Running) -> Arc<Rates> {
-    let mut callers = config.http.api_keys.callers();
-    callers.push(Caller::default());
-    let rates = Arc::new(Rates::of(callers));
-    parts.http.spawn(
-        "sampler of rates",
-        Arc::clone(&rates).sample(Arc::clone(store), parts.stop_http.watch()),
-    );
-    rates
-}
-
 /// Starts declaring, if there is something to declare, and tells what becomes of it. The gate opens
 /// when publishing may begin.
 fn declare(
@@ -325,20 +277,20 @@ fn start_webhooks(
     relay: &Relay,
     readers: &Readers,
     told: &Everybody,
+    callers: &watch::Receiver<Arc<Callers>>,
     parts: &mut Running,
 ) -> Arc<Counts> {
     let (tasks, stop) = (&mut parts.lanes, &parts.stop_lanes);
     let counts = Arc::new(Counts::default());
-    let (outbox, doorbell) = (&readers.outbox, &told.doorbell);
-    webhooks::start(
-        config,
-        relay,
-        outbox,
-        doorbell,
-        Arc::clone(&counts),
-        tasks,
-        stop,
-    );
+    let callers = callers.clone();
+    let secrets = Box::new(move |caller: &Caller| callers.borrow().secrets(caller).to_vec());
+    let outbox = webhooks::Outbox {
+        store: &readers.outbox,
+        doorbell: &told.doorbell,
+        callers: secrets,
+        counts: Arc::clone(&counts),
+    };
+    webhooks::start(config, relay, outbox, tasks, stop);
     counts
 }
 
@@ -366,7 +318,7 @@ fn start_lanes(broker: &Broker, relay: &Relay, gate: &Gate, parts: &mut Running)
 }
 
 fn warn_about(config: &Config) {
-    if config.allow_anonymous {
+    if config.callers.allow_anonymous {
         tracing::warn!("everybody who can connect may publish: AMQPOST_ALLOW_ANONYMOUS is set");
     }
     if config.store == StoreUrl::Memory {

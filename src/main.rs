@@ -1,6 +1,7 @@
 //! The command line: reads the configuration and hands over to [`amqpost::app`].
 
 mod healthcheck_command;
+mod keygen_command;
 mod store_command;
 mod topology_command;
 
@@ -8,7 +9,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amqpost::config::{Cli, Command, Config, IdentityFiles, LogFormat, read_topology};
+use amqpost::config::{Cli, Command, Config, IdentityFiles, Inputs, LogFormat, read_topology};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +34,7 @@ type Failure = Box<dyn std::error::Error>;
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&amqpost::http::openapi_yaml()?)?,
+        Command::Keygen { name } => print(&keygen_command::run(&name)?)?,
         Command::CheckConfig => {
             refuse_unknown_variables()?;
             let config = Config::load(&cli.file, &cli.options)?;
@@ -62,9 +64,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Serve => {
             refuse_unknown_variables()?;
-            let config = Config::load(&cli.file, &cli.options)?;
+            let inputs = Inputs {
+                file: cli.file,
+                options: cli.options,
+            };
+            let config = inputs.load()?;
             start_log(&config)?;
-            runtime()?.block_on(amqpost::app::serve(config))?;
+            runtime()?.block_on(amqpost::app::serve(config, inputs))?;
         }
     }
     Ok(ExitCode::SUCCESS)

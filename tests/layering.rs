@@ -62,6 +62,7 @@ const ROOMS: &[Room] = &[
         ],
     ),
     room("healthcheck_command", &["config", "tls"]),
+    room("keygen_command", &["domain", "chance"]),
     room("store_command", &["domain", "store", "config"]),
     room("topology_command", &["domain", "broker", "config"]),
     room(
@@ -72,6 +73,7 @@ const ROOMS: &[Room] = &[
             "lifecycle",
             "http",
             "healthcheck_command",
+            "keygen_command",
             "store_command",
             "topology_command",
         ],

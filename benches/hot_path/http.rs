@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqpost::domain::rules::Callbacks;
+use amqpost::domain::webhook::allow_list::AllowList;
 use amqpost::domain::{Draft, IdMinter, Limits, Message, MessageId, Rules, Status, WallTime};
 use amqpost::http::{
     Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings, Webhooks,
     serve,
 };
+use amqpost::metrics::Metrics;
 use amqpost::notify::{Events, Rates, Waiters};
 use amqpost::relay::{AcceptError, BrokerHealth, Cancellation, Health, Keyed, Progress, Replay};
 use amqpost::store::memory::{HistoryBudget, MemoryStore};
@@ -206,14 +207,18 @@ fn gateway(stop: watch::Receiver<bool>) -> Gateway {
         webhooks: Webhooks::new(Arc::new(store), backend),
         waiters,
         events: Arc::new(Events::new(1)),
-        rates: Arc::new(Rates::of([])),
+        rates: Arc::new(Rates::default()),
+        metrics: Metrics::default(),
+        callers: watch::Sender::default().subscribe(),
+        reloads: watch::Sender::default().subscribe(),
         rules: Rules {
             limits: Limits::default(),
             broker_user: None,
-            callbacks: Callbacks::default(),
+            webhook_allow: AllowList::default(),
         },
         settings: Settings::default(),
         topology: watch::Sender::default().subscribe(),
+        leaving: watch::Sender::default().subscribe(),
         stop,
     })
 }

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock;
 use crate::config::{Config, StoreUrl};
+use crate::domain::access::Callers;
 use crate::domain::order::OrderKey;
 use crate::notify::Everybody;
 use crate::relay::dispatch::{self, MemoryBudget};
@@ -31,7 +34,11 @@ pub(super) struct Readers {
 }
 
 /// Opens the store, which is made if it is not there.
-pub(super) fn open(config: &Config, audience: &Arc<Everybody>) -> Result<Storage, OpenError> {
+pub(super) fn open(
+    config: &Config,
+    audience: &Arc<Everybody>,
+    callers: watch::Receiver<Arc<Callers>>,
+) -> Result<Storage, OpenError> {
     match &config.store {
         StoreUrl::Memory => {
             let limits = &config.limits;
@@ -52,6 +59,7 @@ pub(super) fn open(config: &Config, audience: &Arc<Everybody>) -> Result<Storage
                 &Start::default(),
                 all,
                 audience,
+                callers,
             ))
         }
         StoreUrl::Sqlite(path) => {
@@ -78,6 +86,7 @@ pub(super) fn open(config: &Config, audience: &Arc<Everybody>) -> Result<Storage
                 &start,
                 memory,
                 audience,
+                callers,
             ))
         }
     }
@@ -101,6 +110,7 @@ fn over(
     start: &Start,
     memory: MemoryBudget,
     audience: &Arc<Everybody>,
+    callers: watch::Receiver<Arc<Callers>>,
 ) -> Storage {
     let settings = relay::Settings {
         lanes: config.lanes,
@@ -114,6 +124,7 @@ fn over(
             stall_after: config.stall_after,
             memory,
         },
+        callers,
     };
     let read: Arc<dyn ReadStore> = reader.clone();
     let (relay, writer) = Relay::new(&settings, store, read, start, audience.clone());

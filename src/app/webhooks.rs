@@ -6,23 +6,28 @@ use crate::config::Config;
 use crate::http;
 use crate::lifecycle::{Stop, Tasks};
 use crate::notify::webhooks::{
-    Counts, Doorbell, Engine, Parts, SendLimits, Sender, Settings, SystemResolver,
+    CallerSecrets, Counts, Doorbell, Engine, Parts, SendLimits, Sender, Settings, SystemResolver,
 };
 use crate::relay::Relay;
 use crate::store::{OutboxChange, OutboxStore, OutboxWriter, Writing};
 use crate::tls::{self, Roots};
 
+/// What is to be delivered, who signs it, and where it is counted.
+pub(super) struct Outbox<'a> {
+    pub(super) store: &'a Arc<dyn OutboxStore>,
+    pub(super) doorbell: &'a Arc<Doorbell>,
+    pub(super) callers: CallerSecrets,
+    pub(super) counts: Arc<Counts>,
+}
+
 /// Starts the engine. It stops with the lanes, when nothing ends any more.
 pub(super) fn start(
     config: &Config,
     relay: &Relay,
-    outbox: &Arc<dyn OutboxStore>,
-    doorbell: &Arc<Doorbell>,
-    counts: Arc<Counts>,
+    outbox: Outbox<'_>,
     tasks: &mut Tasks,
     stop: &Stop,
 ) {
-    let webhooks = &config.webhooks;
     let tls = Roots::of_system().and_then(|roots| tls::client(roots, None));
     let tls = tls.inspect_err(|error| {
         tracing::warn!(%error, "no webhook can be sent through TLS");
@@ -30,20 +35,17 @@ pub(super) fn start(
     let sender = Sender::new(
         Arc::new(SystemResolver::default()),
         tls.ok(),
-        webhooks.allow.clone(),
+        config.webhook_allow.clone(),
         SendLimits::default(),
     );
-    let secrets = webhooks.secrets.iter();
     let parts = Parts {
-        outbox: Arc::clone(outbox),
+        outbox: Arc::clone(outbox.store),
         writer: Arc::new(relay.clone()),
         sender: Arc::new(sender),
         render: Arc::new(http::message_resource),
-        doorbell: Arc::clone(doorbell),
-        callers: secrets
-            .map(|(caller, secrets)| (caller.clone(), secrets.clone()))
-            .collect(),
-        counts,
+        doorbell: Arc::clone(outbox.doorbell),
+        callers: outbox.callers,
+        counts: outbox.counts,
     };
     tasks.spawn(
         "webhooks",

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::given::Given;
 use super::mistakes::{ConfigError, Mistakes};
 use super::options::Values;
-use super::{BrokerTls, BrokerUrls, Config, IdentityFiles, StoreUrl, api_keys, webhooks};
+use super::{BrokerTls, BrokerUrls, Config, IdentityFiles, StoreUrl, callers};
+use crate::domain::webhook::AllowList;
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
 
@@ -17,16 +18,19 @@ use crate::http;
 /// All mistakes: those found so far and those found here.
 pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, ConfigError> {
     let values = Values::of(given);
+    let callers = callers::read(given, &values, &mut mistakes);
     // Keys that are faulty were meant to be there.
-    let is_open = values.allow_anonymous
+    let is_open = !callers.are_this_machine()
         || !values.api_keys.is_empty()
         || mistakes.concern("api_keys")
         || mistakes.concern("api_keys_file");
     let mut wrong = |key: &str, words: &str| mistakes.of(given, key, words);
-    let keys = api_keys::parse(&values.api_keys, &mut |words| wrong("api_keys", words));
     let listen = listen(&values.listen, is_open, &mut wrong);
     let management_listen = management_listen(&values.management_listen, &mut wrong);
-    let webhooks = webhooks::parse(&values.webhook_secrets, &values.webhook_allow, &mut wrong);
+    let webhook_allow = values.webhook_allow.parse().unwrap_or_else(|error| {
+        wrong("webhook_allow", &format!("{error}"));
+        AllowList::default()
+    });
     let store = StoreUrl::parse(&values.store_url);
     let store = store.map_err(|words| wrong("store_url", &words));
     let brokers = BrokerUrls::parse(&values.broker_url);
@@ -51,7 +55,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
         store_bytes_max: values.store_bytes_max,
         lane_memory_messages_max: values.lane_memory_messages_max,
         lane_memory_bytes_max: values.lane_memory_bytes_max,
-        allow_anonymous: values.allow_anonymous,
+        callers,
         log_format: values.log_format,
         log_filter: values.log_filter.clone(),
         lanes: values.lanes,
@@ -68,8 +72,8 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
         stall_after: Duration::from_millis(values.stall_after_ms.into()),
         connect_timeout: seconds(values.connect_timeout_seconds),
         heartbeat: seconds(values.heartbeat_seconds.into()),
-        webhooks,
-        http: settings(&values, keys),
+        webhook_allow,
+        http: settings(&values),
         limits: limits(&values),
     })
 }
@@ -109,7 +113,7 @@ fn listen(text: &str, is_open: bool, wrong: &mut impl FnMut(&str, &str)) -> Sock
     };
     if !address.ip().to_canonical().is_loopback() && !is_open {
         let words = format!(
-            "is {address}, which other machines can reach, and there are no keys: listen on \
+            "is {address}, which other machines can reach, and there are no callers: listen on \
              127.0.0.1, give callers keys by AMQPOST_API_KEYS, or set AMQPOST_ALLOW_ANONYMOUS=true \
              to serve everybody"
         );
@@ -174,11 +178,8 @@ fn seconds(number: u32) -> Duration {
     Duration::from_secs(number.into())
 }
 
-fn settings(values: &Values, api_keys: http::ApiKeys) -> http::Settings {
+fn settings(values: &Values) -> http::Settings {
     http::Settings {
-        loopback_only: !values.allow_anonymous && api_keys.is_empty(),
-        api_keys,
-        allow_anonymous: values.allow_anonymous,
         connections_max: values.connections_max,
         bodies_bytes_max: values.bodies_bytes_max,
         header_read_seconds_max: values.header_read_seconds_max,

@@ -32,6 +32,12 @@ pub enum Command {
     Serve,
     /// Print openapi.yaml and end.
     Openapi,
+    /// Print a new key for a caller, and the lines of the configuration that let it in.
+    Keygen {
+        /// The caller's name.
+        #[arg(default_value = "NAME")]
+        name: String,
+    },
     /// Tell what is wrong with the configuration: the file, the environment, the flags, and the files
     /// that they name; fails if anything is.
     CheckConfig,

@@ -17,6 +17,7 @@ pub(super) fn effective(given: &Given) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{}", line(option, given));
     }
+    text.push_str(&given.callers.shown());
     text
 }
 

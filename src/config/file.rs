@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::callers::CallerTables;
 use super::given::Layer;
 use super::mistakes::Mistakes;
 use super::nearest::unknown_key;
@@ -14,12 +15,13 @@ use super::options::by_key;
 use super::source::Source;
 
 /// What the file at `path` says.
-pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> Layer {
+pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> (Layer, CallerTables) {
+    let nothing = (Layer::new(), CallerTables::default());
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
             mistakes.say(format!("{}: cannot be read: {error}", path.display()));
-            return Layer::new();
+            return nothing;
         }
     };
     let path = Arc::new(path.to_owned());
@@ -35,12 +37,16 @@ pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> Layer {
     }
     if !faults.is_empty() {
         // What was not understood there would only give more mistakes.
-        return Layer::new();
+        return nothing;
     }
-    let mut layer = Layer::new();
+    let (mut layer, mut callers) = nothing;
     for (key, value) in table.get_ref() {
         let name: &str = key.get_ref();
         let source = at(key.span().start);
+        if name == "callers" {
+            callers = CallerTables::read(&source, value, &at, mistakes);
+            continue;
+        }
         match by_key(name) {
             None => mistakes.at(&source, name, &unknown_key(name)),
             Some(option) => match read_value(&option.kind, value) {
@@ -49,7 +55,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> Layer {
             },
         }
     }
-    layer
+    (layer, callers)
 }
 
 fn line(text: &str, offset: usize) -> usize {

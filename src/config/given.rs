@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::callers::CallerTables;
 use super::cli::ConfigFile;
 use super::flags::Options;
 use super::mistakes::Mistakes;
@@ -19,17 +20,29 @@ pub(super) type Layer = Vec<(&'static Described, Source, Value)>;
 
 /// The values that were given.
 #[derive(Default)]
-pub(super) struct Given(BTreeMap<&'static str, (Value, Source)>);
+pub(super) struct Given {
+    values: BTreeMap<&'static str, (Value, Source)>,
+    /// What single callers may do, which only the file can say.
+    pub(super) callers: CallerTables,
+}
 
 impl Given {
     /// What is given for this key.
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).map(|(value, _)| value)
+        self.values.get(key).map(|(value, _)| value)
     }
 
     /// Where it is given, unless it is a default.
     pub(super) fn source(&self, key: &str) -> Option<&Source> {
-        self.0.get(key).map(|(_, source)| source)
+        self.values.get(key).map(|(_, source)| source)
+    }
+
+    /// The files of their own that values come from.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.values.values().filter_map(|(_, source)| match source {
+            Source::Apart { path, .. } => Some(path.clone()),
+            _ => None,
+        })
     }
 
     /// Takes what `options` and the file say.
@@ -37,8 +50,9 @@ impl Given {
         let mut given = Self::default();
         given.take_options(options, mistakes);
         if let Some(path) = &file.path {
-            let layer = super::file::read(path, mistakes);
+            let (layer, callers) = super::file::read(path, mistakes);
             given.take(layer, mistakes);
+            given.callers = callers;
         }
         given
     }
@@ -78,7 +92,7 @@ impl Given {
             if let Some(other) = taken.insert(target, option) {
                 let words = format!("{} is given too, and one of the two is enough", other.key);
                 mistakes.at(&source, option.key, &words);
-            } else if self.0.contains_key(target) {
+            } else if self.values.contains_key(target) {
                 // Somebody stronger has given it, in this form or the other.
             } else if let (true, Value::Text(path)) = (option.is_companion(), &value) {
                 match read_secret(Path::new(path)) {
@@ -87,12 +101,12 @@ impl Given {
                             named: Box::new(source),
                             path: path.into(),
                         };
-                        self.0.insert(target, (Value::Text(text), source));
+                        self.values.insert(target, (Value::Text(text), source));
                     }
                     Err(words) => mistakes.at(&source, option.key, &words),
                 }
             } else {
-                self.0.insert(target, (value, source));
+                self.values.insert(target, (value, source));
             }
         }
     }

@@ -3,14 +3,15 @@
 //! All mistakes are told at once, each with its place, the name of its option and what is allowed. To add
 //! an option: one entry in [`options`], and what becomes of it in [`check`].
 
-mod api_keys;
 mod brokers;
+mod callers;
 mod check;
 mod cli;
 mod effective;
 mod file;
 mod flags;
 mod given;
+mod inputs;
 mod masks;
 mod mistakes;
 mod nearest;
@@ -20,7 +21,6 @@ mod source;
 mod store_url;
 mod tls;
 mod topology_file;
-mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,13 +29,15 @@ use std::time::Duration;
 pub use brokers::BrokerUrls;
 pub use cli::{Cli, Command, ConfigFile, StoreCommand, TopologyCommand};
 pub use flags::Options;
+pub use inputs::Inputs;
 pub use mistakes::ConfigError;
 pub use options::LogFormat;
 pub use store_url::StoreUrl;
 pub use tls::{BrokerClient, BrokerTls, IdentityFiles};
 pub use topology_file::{TopologyFileError, read_topology};
-pub use webhooks::Webhooks;
 
+use crate::domain::access::Callers;
+use crate::domain::webhook::AllowList;
 use crate::domain::{Limits, RetrySchedule};
 use crate::http;
 use crate::tls::TlsError;
@@ -75,8 +77,8 @@ pub struct Config {
     pub lane_memory_messages_max: usize,
     /// Bytes of those messages.
     pub lane_memory_bytes_max: usize,
-    /// Serve everybody who can connect, without keys.
-    pub allow_anonymous: bool,
+    /// Who may come, and what each may do.
+    pub callers: Callers,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// What is logged, in the words of tracing's `EnvFilter`.
@@ -101,8 +103,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// The interval of the heartbeats, in whole seconds.
     pub heartbeat: Duration,
-    /// How webhooks are signed and where they may go.
-    pub webhooks: Webhooks,
+    /// Where webhooks may go besides public addresses.
+    pub webhook_allow: AllowList,
     /// How the HTTP room behaves.
     pub http: http::Settings,
     /// Every limit.

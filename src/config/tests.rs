@@ -1,3 +1,4 @@
+mod callers;
 mod effective;
 mod places;
 
@@ -222,15 +223,11 @@ fn other_machines_are_served_only_when_that_is_said() {
     for open in ["0.0.0.0:80", "[::]:80", "192.168.0.1:80"] {
         assert!(mistakes(&["--listen", open])[0].contains("AMQPOST_ALLOW_ANONYMOUS=true"));
         let config = with(&["--listen", open, "--allow-anonymous"]).expect("said so");
-        assert!(!config.http.loopback_only);
+        assert!(!config.callers.are_this_machine());
     }
     for here in ["127.9.9.9:80", "[::1]:80"] {
-        assert!(
-            with(&["--listen", here])
-                .expect("loopback")
-                .http
-                .loopback_only
-        );
+        let config = with(&["--listen", here]).expect("loopback");
+        assert!(config.callers.are_this_machine());
     }
 }
 
@@ -238,11 +235,11 @@ fn other_machines_are_served_only_when_that_is_said() {
 fn with_keys_other_machines_may_be_served() {
     let keys = ["--api-keys", "billing:secret-0123456789"];
     let config = with(&[&keys[..], &["--listen", "0.0.0.0:80"]].concat()).expect("keys");
-    let http = &config.http;
-    assert!(!http.loopback_only && !http.allow_anonymous && !http.api_keys.is_empty());
+    let callers = &config.callers;
+    assert!(!callers.are_this_machine() && !callers.allow_anonymous);
     assert!(!format!("{config:?}").contains("secret-0123"));
     let both = with(&[&keys[..], &["--allow-anonymous"]].concat()).expect("both");
-    assert!(both.http.allow_anonymous && !both.http.api_keys.is_empty());
+    assert!(both.callers.allow_anonymous && both.callers.keys_count() == 1);
     // A faulty key is told without a word about the address.
     let told = mistakes(&["--api-keys", "billing:secret", "--listen", "0.0.0.0:80"]);
     assert!(
@@ -251,7 +248,7 @@ fn with_keys_other_machines_may_be_served() {
     );
     assert!(!told[0].contains("secret"));
     let in_file = with_file("api_keys = \"billing:secret-0123456789\"", &[]).expect("keys");
-    assert_eq!(in_file.http.api_keys, config.http.api_keys);
+    assert_eq!(in_file.callers, config.callers);
 }
 
 #[test]
@@ -315,15 +312,13 @@ fn webhooks_are_signed_and_led_as_is_said_and_mistakes_show_no_secret() {
         "--webhook-allow",
         "10.0.0.0/8",
     ];
-    let webhooks = with(&flags).expect("good").webhooks;
+    let config = with(&flags).expect("good");
     let billing = Caller::named("billing").expect("a name");
-    assert_eq!(
-        webhooks.secrets[&billing],
-        [secret.parse().expect("a secret")]
-    );
-    assert_eq!(Ok(webhooks.allow), "10.0.0.0/8".parse());
+    let expected = [secret.parse().expect("a secret")];
+    assert_eq!(config.callers.secrets(&billing), expected);
+    assert_eq!(Ok(config.webhook_allow), "10.0.0.0/8".parse());
     let in_file = with_file(&format!("webhook_secrets = \"{secret}\""), &[]).expect("good");
-    assert!(in_file.webhooks.secrets.contains_key(&Caller::default()));
+    assert_eq!(in_file.callers.secrets(&Caller::default()), expected);
     let bad = [
         "--webhook-secrets",
         &secret[1..],
@@ -332,8 +327,8 @@ fn webhooks_are_signed_and_led_as_is_said_and_mistakes_show_no_secret() {
     ];
     let told = mistakes(&bad);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("--webhook-allow: webhook_allow: "));
-    assert!(told[1].starts_with("--webhook-secrets: ") && !told[1].contains("aGlk"));
+    assert!(told[0].starts_with("--webhook-secrets: ") && !told[0].contains("aGlk"));
+    assert!(told[1].starts_with("--webhook-allow: webhook_allow: ") && told[1].contains("0 to 32"));
     let many = mistakes(&["--webhooks-per-caller-max", "1001"]);
     assert!(many[0].contains("webhooks_per_caller_max: must be a whole number from 0 to 1000"));
     assert!(with(&["--webhooks-per-caller-max", "1000"]).is_ok());

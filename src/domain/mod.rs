@@ -3,6 +3,7 @@
 //! This room is pure: no task, clock, random source, log, AMQP or SQL. Time and chance come in as
 //! arguments, and every rule can be tested with values alone.
 
+pub mod access;
 pub mod caller;
 pub mod headers;
 pub mod id;

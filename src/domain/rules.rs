@@ -12,8 +12,9 @@ use super::headers::{self, HeaderValue, Table};
 use super::limits::{Limits, SHORT_STRING_BYTES_MAX};
 use super::message::{Draft, Properties};
 use super::time::WallTime;
+use super::webhook::AllowList;
 
-pub use terms::{Callbacks, GIVE_UP_AFTER_MS_MAX};
+pub use terms::GIVE_UP_AFTER_MS_MAX;
 
 /// Headers that start so are the gateway's own.
 pub const RESERVED_HEADER_PREFIX: &str = "x-amqpost-";
@@ -58,15 +59,15 @@ pub struct Rules {
     /// The user of the broker connection: the only `user_id` that RabbitMQ lets pass. `None` when
     /// connections have different users.
     pub broker_user: Option<Box<str>>,
-    /// Who may name a `callback_url`.
-    pub callbacks: Callbacks,
+    /// Where webhooks may go besides public addresses.
+    pub webhook_allow: AllowList,
 }
 
 impl Rules {
     /// Every fault of `draft`, which comes at `now`, in the order of its fields; none means that it may
-    /// be accepted.
+    /// be accepted. `has_secret` says whether its caller has something to sign callbacks with.
     #[must_use]
-    pub fn check(&self, draft: &Draft, now: WallTime) -> Vec<Fault> {
+    pub fn check(&self, draft: &Draft, has_secret: bool, now: WallTime) -> Vec<Fault> {
         let mut faults = Vec::new();
         name(&mut faults, "/exchange", &draft.exchange);
         name(&mut faults, "/routing_key", &draft.routing_key);
@@ -83,7 +84,7 @@ impl Rules {
         }
         self.properties(&mut faults, &draft.properties);
         if let Some(terms) = &draft.terms {
-            self.terms(&mut faults, terms, &draft.caller, now);
+            self.terms(&mut faults, terms, has_secret, now);
         }
         faults
     }

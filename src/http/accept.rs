@@ -11,6 +11,7 @@ use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
 use super::{answer, idempotent, wait};
+use crate::domain::access::Access;
 use crate::domain::{Draft, Message, MessageId};
 use crate::relay::{AcceptError, Keyed};
 use crate::store::Record;
@@ -19,28 +20,31 @@ use crate::store::Record;
 /// took, is given back when the message is in the store, which bounds what queues there.
 pub(super) async fn one(
     gateway: &Gateway,
+    access: &Access,
     keyed: Keyed,
     room: impl Send,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(headers, wait_seconds_max);
+    gateway.quotas().take_messages(access, 1)?;
     if keyed.key.is_some() {
-        return idempotent::one(gateway, keyed, room, preferences).await;
+        return idempotent::one(gateway, access, keyed, room, preferences).await;
     }
     if let Some(wait) = preferences.wait().filter(|wait| !wait.is_zero()) {
-        return awaited(gateway, keyed.draft, room, wait, preferences).await;
+        return awaited(gateway, access, keyed.draft, room, wait, preferences).await;
     }
     let accepted_message = gateway.backend.accept(keyed.draft).await;
     drop(room);
     let message = accepted_message.map_err(|error| refused(&error))?;
-    Ok(accepted(gateway, message, preferences).await)
+    Ok(accepted(gateway, access, message, preferences).await)
 }
 
 /// Accepts a message and waits for its final status. Who waits is there before the message can be
 /// settled, and the store is asked only when the time runs out.
 async fn awaited(
     gateway: &Gateway,
+    access: &Access,
     draft: Draft,
     room: impl Send,
     wait: Duration,
@@ -59,7 +63,7 @@ async fn awaited(
         None => None,
     };
     if record.outcome.is_none() {
-        let asked = wait::look_up(gateway, &record.caller, record.id).await;
+        let asked = wait::look_up(gateway, access, record.id).await;
         record = asked.unwrap_or(record);
     }
     let progress = wait::progress(gateway, &record);
@@ -99,6 +103,7 @@ pub(super) fn refused(error: &AcceptError) -> Problem {
 /// is told as pending.
 pub(super) async fn accepted(
     parts: &Parts,
+    access: &Access,
     message: Arc<Message>,
     preferences: Preferences,
 ) -> Response {
@@ -109,8 +114,7 @@ pub(super) async fn accepted(
     let known = Box::new(Record::of(&message, None));
     let id = message.id;
     drop(message);
-    let caller = known.caller.clone();
-    let record = wait::look_up_settled(parts, &caller, id, wait)
+    let record = wait::look_up_settled(parts, access, id, wait)
         .await
         .unwrap_or(known);
     let progress = wait::progress(parts, &record);

@@ -1,7 +1,8 @@
 //! One line for each request, without anything that a caller sent but the path.
 //!
-//! Good answers are logged at debug level, since a busy gateway gives tens of thousands a second;
-//! refusals at info, and those that are the gateway's own at warn.
+//! Good answers are logged at debug level, since a busy gateway gives tens of thousands a second, and so
+//! are requests without a valid key, since anybody can send as many; other refusals at info, and those that
+//! are the gateway's own at warn.
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
@@ -39,6 +40,9 @@ pub(super) async fn log(
     match status {
         ..400 => {
             tracing::debug!(target: TARGET, %method, path, status, duration_seconds, request_id, "answered");
+        }
+        401 => {
+            tracing::debug!(target: TARGET, %method, path, status, code, duration_seconds, "refused");
         }
         400..500 => {
             tracing::info!(target: TARGET, %method, path, status, code, duration_seconds, request_id, "refused");

@@ -1,8 +1,17 @@
-//! Whose request it is.
+//! Whose request it is, and what it may do.
 //!
-//! An endpoint that has to do with messages takes a [`Caller`], and there is no other way to get one:
-//! with keys configured, it is who the key belongs to. Every way to have no valid key is answered the
-//! same. Without keys everybody is the one caller without a name, and `loopback` keeps strangers away.
+//! An endpoint that has to do with messages takes an [`Access`], or one of the extractors that also want a
+//! right, and there is no other way to get one. They come before everything that looks at the request, so
+//! that who may not do a thing learns nothing of what it would have been done to. Every way to have no valid
+//! key is answered the same.
+//!
+//! **Wrong keys.** There is no count of failures by address, on purpose: behind a proxy everybody has one
+//! address, and to refuse it would let anybody lock out all. Nor is one needed. A wrong key costs one
+//! SHA-256 and no body is read for it, a thousand a second are a few hundredths of a core, and 256 random
+//! bits are not found by trying. What such a flood could fill is the log: single failures are logged at
+//! debug level, and counted in one line now and then.
+
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,35 +19,79 @@ use axum::http::{HeaderMap, header};
 
 use super::problem::{Code, Problem};
 use super::state::Gateway;
-use crate::domain::Caller;
+use crate::domain::access::{Access, Act, Credentials};
 
-impl FromRequestParts<Gateway> for Caller {
+impl FromRequestParts<Gateway> for Access {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
-        identify(&parts.headers, gateway)
+        let callers = Arc::clone(&gateway.callers.borrow());
+        let access = callers.identify(credentials(&parts.headers));
+        let Some(access) = access else {
+            gateway.failures().count();
+            return Err(Problem::new(
+                Code::Unauthorized,
+                "send the header Authorization: Bearer KEY, with a key that this gateway knows",
+            ));
+        };
+        gateway.quotas().take_request(&access)?;
+        Ok(access)
     }
 }
 
-fn identify(headers: &HeaderMap, gateway: &Gateway) -> Result<Caller, Problem> {
-    let settings = &gateway.settings;
-    if settings.api_keys.is_empty() {
-        return Ok(Caller::default());
+/// A caller that may send messages again.
+pub(super) struct MayReplay(pub(super) Access);
+
+/// A caller that may cancel messages.
+pub(super) struct MayCancel(pub(super) Access);
+
+/// A caller that may make and change webhooks.
+pub(super) struct MayUseWebhooks(pub(super) Access);
+
+impl FromRequestParts<Gateway> for MayReplay {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        permitted(parts, gateway, Act::Replay).await.map(Self)
     }
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let caller = match (given.next(), given.next()) {
-        (None, _) if settings.allow_anonymous => return Ok(Caller::default()),
-        (Some(only), None) => {
-            key(only.as_bytes()).and_then(|key| settings.api_keys.whose(key).cloned())
-        }
-        _ => None,
+}
+
+impl FromRequestParts<Gateway> for MayCancel {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        permitted(parts, gateway, Act::Cancel).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Gateway> for MayUseWebhooks {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        permitted(parts, gateway, Act::Webhooks).await.map(Self)
+    }
+}
+
+async fn permitted(parts: &mut Parts, gateway: &Gateway, act: Act) -> Result<Access, Problem> {
+    let access = Access::from_request_parts(parts, gateway).await?;
+    if access.rights.may(act) {
+        return Ok(access);
+    }
+    let detail = match act {
+        Act::Replay => "this caller may not send messages again",
+        Act::Cancel => "this caller may not cancel messages",
+        Act::Webhooks => "this caller may not make or change webhooks",
     };
-    caller.ok_or_else(|| {
-        Problem::new(
-            Code::Unauthorized,
-            "send the header Authorization: Bearer KEY, with a key that this gateway knows",
-        )
-    })
+    Err(Problem::new(Code::Forbidden, detail))
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Credentials::None,
+        (Some(only), None) => key(only.as_bytes()).map_or(Credentials::Malformed, Credentials::Key),
+        (Some(_), Some(_)) => Credentials::Malformed,
+    }
 }
 
 /// The key in `Bearer KEY` (RFC 6750, section 2.1).

@@ -5,13 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::amqp_headers::NoAmqpHeaders;
+use super::authentication::MayCancel;
 use super::message_json::MessageJson;
 use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{acting, answer, body, openapi, wait};
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
 use crate::relay::{Cancellation, Progress};
 use crate::store::Record;
 
@@ -36,7 +38,7 @@ const LOOKS_MAX: usize = 3;
 )]
 pub(super) async fn cancel(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayCancel(access): MayCancel,
     _: (NoQuery, NoAmqpHeaders),
     id: MessageId,
     request: Request,
@@ -45,7 +47,7 @@ pub(super) async fn cancel(
     body::require_none(body, &gateway).await?;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&head.headers, wait_seconds_max).only_return();
-    let record = cancelled(&gateway, &caller, id).await?;
+    let record = cancelled(&gateway, &access, id).await?;
     let no_more = Progress::default();
     let told = MessageJson::of_record(&record, &no_more);
     Ok(answer::message(StatusCode::OK, &told, preferences))
@@ -54,10 +56,10 @@ pub(super) async fn cancel(
 /// The message as it is once it is cancelled.
 async fn cancelled(
     gateway: &Gateway,
-    caller: &Caller,
+    access: &Access,
     id: MessageId,
 ) -> Result<Box<Record>, Problem> {
-    let mut record = wait::look_up(gateway, caller, id).await?;
+    let mut record = wait::look_up(gateway, access, id).await?;
     for _ in 0..LOOKS_MAX {
         if record.outcome.is_some() {
             break;
@@ -69,14 +71,14 @@ async fn cancelled(
                 return Ok(record);
             }
             // It was replayed since it was looked at.
-            Cancellation::Cancelled(_) => record = wait::look_up(gateway, caller, id).await?,
+            Cancellation::Cancelled(_) => record = wait::look_up(gateway, access, id).await?,
             Cancellation::InFlight => {
                 return Err(Problem::new(
                     Code::MessageInFlight,
                     "the message is with the broker at this moment, and how that ends is not known yet",
                 ));
             }
-            Cancellation::Ended => record = wait::look_up_settling(gateway, caller, id).await?,
+            Cancellation::Ended => record = wait::look_up_settling(gateway, access, id).await?,
         }
     }
     match &record.outcome {

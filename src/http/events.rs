@@ -8,6 +8,7 @@
 
 mod body;
 mod last_event_id;
+mod seeing;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -20,9 +21,11 @@ use super::parse::Faults;
 use super::problem::{Code, Problem};
 use super::state::Gateway;
 use super::{openapi, query};
-use crate::domain::{Caller, Status};
+use crate::domain::Status;
+use crate::domain::access::Access;
 use crate::notify::events::{ListenError, Wanted, WantedKey};
 use body::EventsBody;
+use seeing::Seeing;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -35,7 +38,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// starts now. When something behind the position may no longer be kept, or the position is not one of this
 /// gateway's store, an event `gap` comes first (`{"from":…,"to":…}`), and then what is kept. Comments keep
 /// the connection alive, blocks with only an id tell the position that was passed over; clients must ignore
-/// events that they do not know, and come back when the connection ends.
+/// events that they do not know, and come back when the connection ends. It also ends when the key of the
+/// caller, or what it may see, has changed.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -46,12 +50,12 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 )]
 pub(super) async fn events(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoAmqpHeaders,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wanted = wanted(&gateway, caller, &uri)?;
+    let wanted = wanted(&gateway, &access, &uri)?;
     let after = last_event_id::read(&headers)?;
     let store = std::sync::Arc::clone(&gateway.store);
     let listener = gateway.events.listen(store, wanted, after).await;
@@ -72,18 +76,19 @@ pub(super) async fn events(
         (X_ACCEL_BUFFERING, "no"),
     ]
     .map(|(name, value)| (name, HeaderValue::from_static(value)));
-    let body = EventsBody::new(listener, gateway.stop.clone());
+    let sight = Seeing::new(access, gateway.callers.clone());
+    let body = EventsBody::new(listener, sight, gateway.stop.clone());
     Ok((headers, Body::new(body)).into_response())
 }
 
 /// What the query asks for: what a list can be asked for, as far as it makes sense here.
-fn wanted(gateway: &Gateway, caller: Caller, uri: &Uri) -> Result<Wanted, Problem> {
+fn wanted(gateway: &Gateway, access: &Access, uri: &Uri) -> Result<Wanted, Problem> {
     let Asked {
         filter,
         idempotency_key,
         limit,
         cursor,
-    } = filter::read(uri.query(), caller.clone())?;
+    } = filter::read(uri.query(), access.scope().cloned())?;
     let mut faults = Faults::default();
     for (name, is_given) in [("limit", limit.is_some()), ("cursor", cursor.is_some())] {
         if is_given {
@@ -95,7 +100,7 @@ fn wanted(gateway: &Gateway, caller: Caller, uri: &Uri) -> Result<Wanted, Proble
     }
     query::refuse(faults)?;
     let key = idempotency_key.map(|key| WantedKey {
-        caller,
+        caller: access.caller.clone(),
         key,
         kept: super::idempotent::kept_for(gateway),
     });

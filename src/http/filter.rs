@@ -37,8 +37,8 @@ pub(super) struct Asked {
     pub(super) cursor: Option<String>,
 }
 
-/// What of `caller`'s is asked for.
-pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem> {
+/// What is asked for, of `caller`'s or of everybody's.
+pub(super) fn read(query: Option<&str>, caller: Option<Caller>) -> Result<Asked, Problem> {
     let mut faults = Faults::default();
     let values = query::read(query, &PARAMETERS, &mut faults);
     let [
@@ -85,7 +85,7 @@ pub(super) fn read(query: Option<&str>, caller: Caller) -> Result<Asked, Problem
     query::refuse(faults)?;
     Ok(Asked {
         filter: Filter {
-            caller: Some(caller),
+            caller,
             status,
             reason,
             exchange: exchange.map(parse::exchange),
@@ -142,7 +142,7 @@ mod tests {
     use crate::http::problem::Code;
 
     fn asked(query: &str) -> Result<Asked, Problem> {
-        read(Some(query), Caller::default())
+        read(Some(query), Some(Caller::default()))
     }
 
     #[test]
@@ -168,9 +168,9 @@ mod tests {
             (asked.limit, asked.cursor.as_deref()),
             (Some(1000), Some("x"))
         );
-        let nothing = read(None, Caller::default()).expect("a query");
+        let nothing = read(None, None).expect("a query");
         assert_eq!((nothing.filter.status, nothing.limit), (None, None));
-        assert_eq!(nothing.filter.caller, Some(Caller::default()));
+        assert_eq!(nothing.filter.caller, None);
     }
 
     #[test]

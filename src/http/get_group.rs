@@ -17,6 +17,7 @@ use super::problem::{Code, Problem};
 use super::state::{Gateway, stopped};
 use super::{answer, openapi, query, wait};
 use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::notify::GroupWaiter;
 use crate::store::Tally;
 
@@ -55,7 +56,8 @@ impl<'a> GroupJson<'a> {
 
 /// Ask for a group
 ///
-/// Counts of the caller's messages with this label. With `Prefer: wait=N` the answer waits until none of
+/// Counts of the messages with this label that the caller may see: who sees everybody's is told of all
+/// callers' groups of this name together. With `Prefer: wait=N` the answer waits until none of
 /// them is pending and, with `expect`, at least so many were accepted, at most N seconds; it is 200 whether
 /// or not it came to that. A group of which nothing is kept is a 404: at once, unless some messages are
 /// expected; those may be on their way, and so they are waited for too.
@@ -69,7 +71,7 @@ impl<'a> GroupJson<'a> {
 )]
 pub(super) async fn get_group(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoAmqpHeaders,
     group: Result<Path<String>, PathRejection>,
     uri: Uri,
@@ -82,7 +84,7 @@ pub(super) async fn get_group(
     // What is not UTF-8 is nobody's label.
     let Path(group) = group.map_err(|_| unknown())?;
     let wait = preferences.wait().unwrap_or_default();
-    let tally = settled(&gateway, &caller, &group, expect, wait).await?;
+    let tally = settled(&gateway, access.scope(), &group, expect, wait).await?;
     let told = GroupJson::of(&group, tally.ok_or_else(unknown)?);
     let mut response = answer::json(StatusCode::OK, &told);
     let headers = response.headers_mut();
@@ -110,7 +112,7 @@ fn expect(query: Option<&str>) -> Result<u64, Problem> {
 /// first.
 async fn settled(
     gateway: &Gateway,
-    caller: &Caller,
+    caller: Option<&Caller>,
     group: &str,
     expect: u64,
     wait: Duration,
@@ -127,8 +129,8 @@ async fn settled(
         }
     };
     until(is_settled, waiter, over, || {
-        let (caller, group) = (caller.clone(), Box::<str>::from(group));
-        wait::ask(gateway, move |store| store.group(&caller, &group))
+        let (caller, group) = (caller.cloned(), Box::<str>::from(group));
+        wait::ask(gateway, move |store| store.group(caller.as_ref(), &group))
     })
     .await
 }
@@ -193,7 +195,7 @@ mod tests {
                 waiters.groups_changed(&mut [(&caller, "g")].into_iter());
             }
         };
-        let waiter = waiters.register_for_group(&caller, "g");
+        let waiter = waiters.register_for_group(Some(&caller), "g");
         let over = sleep(Duration::from_secs(1));
         let seen = tokio::select! {
             seen = until(|seen| *seen >= wanted, waiter, over, look) => seen,
@@ -224,7 +226,7 @@ mod tests {
             }
             async move { Ok(seen) }
         };
-        let waiter = waiters.register_for_group(&caller, "g");
+        let waiter = waiters.register_for_group(Some(&caller), "g");
         let over = sleep(Duration::from_secs(1));
         let seen = until(|seen| *seen == 2, waiter, over, look).await;
         assert_eq!(seen, Ok(2));

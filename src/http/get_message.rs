@@ -11,7 +11,8 @@ use super::problem::Problem;
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{answer, openapi, wait};
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
 
 /// Ask for a message
 ///
@@ -27,7 +28,7 @@ use crate::domain::{Caller, MessageId};
 )]
 pub(super) async fn get_message(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
     id: MessageId,
     headers: HeaderMap,
@@ -35,8 +36,8 @@ pub(super) async fn get_message(
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&headers, wait_seconds_max).only_wait();
     let record = match preferences.wait() {
-        Some(wait) => wait::look_up_settled(&gateway, &caller, id, wait).await?,
-        None => wait::look_up(&gateway, &caller, id).await?,
+        Some(wait) => wait::look_up_settled(&gateway, &access, id, wait).await?,
+        None => wait::look_up(&gateway, &access, id).await?,
     };
     let followed = wait::follow(&gateway, vec![*record]).await?;
     let (record, progress) = followed.into_iter().next().ok_or_else(wait::not_found)?;

@@ -13,7 +13,8 @@ use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{media_type, openapi, wait};
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
 use crate::store::PayloadLookup;
 
 const UNKNOWN_TYPE: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -36,12 +37,12 @@ const PROPERTY_CONTENT_ENCODING: HeaderName = HeaderName::from_static("amqpost-c
 )]
 pub(super) async fn get_payload(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
     id: MessageId,
 ) -> Result<Response, Problem> {
     let payload = match wait::ask(&gateway, move |store| store.payload(id)).await? {
-        PayloadLookup::Found(payload) if payload.caller == caller => payload,
+        PayloadLookup::Found(payload) if access.sees(&payload.caller) => payload,
         PayloadLookup::Found(_) | PayloadLookup::NotFound => return Err(wait::not_found()),
         PayloadLookup::Expired => return Err(wait::expired()),
     };

@@ -11,7 +11,9 @@ use super::query::NoQuery;
 use super::start_replay::ReplayJson;
 use super::state::Gateway;
 use super::{answer, openapi, wait};
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
+use crate::store::BulkReplay;
 
 /// Ask for a replay
 ///
@@ -26,7 +28,7 @@ use crate::domain::{Caller, MessageId};
 )]
 pub(super) async fn get_replay(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -34,8 +36,12 @@ pub(super) async fn get_replay(
     let id: Option<MessageId> = id.ok().and_then(|Path(id)| id.parse().ok());
     let id = id.ok_or_else(unknown)?;
     let bulk = wait::ask(&gateway, move |store| store.bulk_replay(id)).await?;
-    // Somebody else's is as unknown as one that never was.
-    let bulk = bulk.filter(|bulk| bulk.filter.caller.as_ref() == Some(&caller));
+    // One about messages that may not be seen is as unknown as one that never was.
+    let seen = |bulk: &BulkReplay| match &bulk.filter.caller {
+        Some(owner) => access.sees(owner),
+        None => access.scope().is_none(),
+    };
+    let bulk = bulk.filter(seen);
     let bulk = bulk.ok_or_else(unknown)?;
     Ok(answer::json(StatusCode::OK, &ReplayJson::of(&bulk)))
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::state::Gateway;
+use super::state::{CallersLoaded, Gateway};
 use super::{answer, openapi};
 use crate::domain::topology;
 use crate::relay::{BrokerHealth, Health};
@@ -35,6 +35,7 @@ pub(super) struct ReadinessJson<'a> {
     store: StoreJson,
     broker: BrokerJson<'a>,
     topology: TopologyJson<'a>,
+    callers: CallersJson,
 }
 
 /// The store of messages.
@@ -119,6 +120,35 @@ pub(super) struct TopologyProblemJson<'a> {
     detail: &'a str,
 }
 
+/// Who may come and what each may do, as it was read last.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallersState)]
+pub(super) struct CallersJson {
+    /// `loaded`, or `kept` when the configuration has changed since and has mistakes: then the callers
+    /// stay as they were, and the log names the mistakes.
+    #[schema(example = "loaded")]
+    state: &'static str,
+    /// When those that are in force were read.
+    #[schema(value_type = String, format = DateTime)]
+    loaded_at: String,
+    /// When some were last refused for a mistake, if that was later.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    refused_at: Option<String>,
+}
+
+impl CallersJson {
+    fn of(reloads: CallersLoaded) -> Self {
+        Self {
+            state: match reloads.refused_at {
+                None => "loaded",
+                Some(_) => "kept",
+            },
+            loaded_at: reloads.loaded_at.to_string(),
+            refused_at: reloads.refused_at.map(|at| at.to_string()),
+        }
+    }
+}
+
 /// Problems that are told at most.
 const PROBLEMS_MAX: usize = 20;
 
@@ -159,7 +189,8 @@ pub(super) async fn ready(State(gateway): State<Gateway>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let topology = gateway.topology.borrow().clone();
-    answer::json(status, &readiness(&health, stopping, &topology))
+    let reloads = *gateway.reloads.borrow();
+    answer::json(status, &readiness(&health, stopping, &topology, reloads))
 }
 
 fn topology_json(topology: &topology::Status) -> TopologyJson<'_> {
@@ -185,6 +216,7 @@ fn readiness<'a>(
     health: &'a Health,
     stopping: bool,
     topology: &'a topology::Status,
+    reloads: CallersLoaded,
 ) -> ReadinessJson<'a> {
     let ready = health.accepting && !stopping;
     ReadinessJson {
@@ -196,6 +228,7 @@ fn readiness<'a>(
         },
         broker: BrokerJson::of(&health.broker),
         topology: topology_json(topology),
+        callers: CallersJson::of(reloads),
     }
 }
 

@@ -14,7 +14,8 @@ use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
 use super::{accept, acting, answer, wait};
 use crate::clock;
-use crate::domain::{Caller, MessageId, Status, WallTime};
+use crate::domain::access::Access;
+use crate::domain::{MessageId, Status, WallTime};
 use crate::relay::{AcceptError, Acceptance, Keyed};
 use crate::store::{Lookup, Record};
 
@@ -23,16 +24,18 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// Accepts a message unless one with its key is there, and answers for the one that is.
 pub(super) async fn one(
     gateway: &Gateway,
+    access: &Access,
     keyed: Keyed,
     room: impl Send,
     preferences: Preferences,
 ) -> Result<Response, Problem> {
-    let caller = keyed.draft.caller.clone();
     let accepted = all(gateway, vec![keyed]).await.pop();
     drop(room);
     match accepted.unwrap_or(Err(AcceptError::OutcomeUnknown)) {
-        Ok(Acceptance::New(message)) => Ok(accept::accepted(gateway, message, preferences).await),
-        Ok(Acceptance::Repeat(id)) => repeated(gateway, &caller, id, preferences).await,
+        Ok(Acceptance::New(message)) => {
+            Ok(accept::accepted(gateway, access, message, preferences).await)
+        }
+        Ok(Acceptance::Repeat(id)) => repeated(gateway, access, id, preferences).await,
         Err(error) => Err(accept::refused(&error)),
     }
 }
@@ -85,12 +88,12 @@ pub(super) fn expired(id: MessageId) -> Problem {
 
 async fn repeated(
     parts: &Parts,
-    caller: &Caller,
+    access: &Access,
     id: MessageId,
     preferences: Preferences,
 ) -> Result<Response, Problem> {
     let wait = preferences.wait().unwrap_or_default();
-    let mut response = match wait::look_up_settled(parts, caller, id, wait).await {
+    let mut response = match wait::look_up_settled(parts, access, id, wait).await {
         Ok(record) => {
             let record = followed(parts, record).await;
             let progress = wait::progress(parts, &record);

@@ -1,4 +1,4 @@
-//! `GET /v1/messages`: the caller's messages, newest first.
+//! `GET /v1/messages`: the messages that the caller may see, newest first.
 
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -12,6 +12,7 @@ use super::message_json::MessageJson;
 use super::problem::Problem;
 use super::state::Gateway;
 use super::{answer, cursor, idempotent, openapi, wait};
+use crate::domain::access::Access;
 use crate::domain::{Caller, RowId, WallTime};
 use crate::relay::Progress;
 use crate::store::{Filter, Lookup, Page, PageSize, ReadStore, Record, StoreError};
@@ -34,7 +35,7 @@ pub(super) struct ListJson<'a> {
 ///
 /// Newest first by acceptance. A page may be short or empty while there is a cursor, since the work for
 /// one page is bounded; null means the end. The list goes on from a cursor also when messages come and go
-/// meanwhile. With `idempotency_key` it is the one message that the key stands for.
+/// meanwhile. With `idempotency_key` it is the one message that this key of the caller's own stands for.
 #[utoipa::path(
     get,
     path = "/v1/messages",
@@ -45,11 +46,11 @@ pub(super) struct ListJson<'a> {
 )]
 pub(super) async fn list_messages(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoAmqpHeaders,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let asked = filter::read(uri.query(), caller.clone())?;
+    let asked = filter::read(uri.query(), access.scope().cloned())?;
     let before = asked.cursor.as_deref().map(cursor::read).transpose()?;
     let size = PageSize {
         records_max: asked.limit.unwrap_or(PAGE_DEFAULT),
@@ -58,7 +59,7 @@ pub(super) async fn list_messages(
     let filter = asked.filter.clone();
     let since = idempotent::kept_since(&gateway);
     let page = wait::ask(&gateway, move |store| match asked.idempotency_key {
-        Some(key) => accepted_with(store, (caller, key), since, &filter, before),
+        Some(key) => accepted_with(store, (access.caller, key), since, &filter, before),
         None => store.list(&filter, before, size),
     });
     let page = page.await?;

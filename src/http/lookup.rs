@@ -15,7 +15,7 @@ use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{answer, body, media_type, openapi, wait};
-use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::store::Lookup;
 
 /// What is known of the messages that were asked for. Every id is either the `id` of one of `messages` or
@@ -25,7 +25,7 @@ use crate::store::Lookup;
 pub(super) struct LookupJson<'a> {
     /// In the order of the ids in the request.
     messages: Vec<MessageJson<'a>>,
-    /// Ids that are unknown, another caller's, no UUIDs, or of messages that are older than the history
+    /// Ids that are unknown, not to be seen, no UUIDs, or of messages that are older than the history
     /// that is kept (asked for alone, the last ones are a 410).
     #[schema(value_type = Vec<String>)]
     not_found: Vec<Cow<'a, str>>,
@@ -44,7 +44,7 @@ pub(super) struct LookupJson<'a> {
 )]
 pub(super) async fn lookup(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
     request: Request,
 ) -> Result<Response, Problem> {
@@ -59,7 +59,7 @@ pub(super) async fn lookup(
     let (mut records, mut not_found) = (Vec::new(), Vec::new());
     for (id, found) in ids.known_form.iter().zip(found) {
         match found {
-            Lookup::Found(record) if record.caller == caller => records.push(*record),
+            Lookup::Found(record) if access.sees(&record.caller) => records.push(*record),
             _ => not_found.push(Cow::Owned(id.to_string())),
         }
     }

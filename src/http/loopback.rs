@@ -17,7 +17,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what does not come from this machine, unless everybody is allowed.
 pub(super) fn check(gateway: &Gateway, request: &Request) -> Result<(), Problem> {
-    if gateway.settings.loopback_only {
+    let is_guarded = gateway.callers.borrow().are_this_machine();
+    if is_guarded {
         check_origin(request)
     } else {
         Ok(())

@@ -11,7 +11,7 @@ use super::openapi;
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
-use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::metrics::MEDIA_TYPE;
 
 /// Read the metrics
@@ -27,7 +27,7 @@ use crate::metrics::MEDIA_TYPE;
 )]
 pub(super) async fn metrics(
     State(gateway): State<Gateway>,
-    _caller: Caller,
+    _: Access,
     _: (NoQuery, NoAmqpHeaders),
 ) -> Result<Response, Problem> {
     text(gateway).await

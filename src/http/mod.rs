@@ -8,13 +8,13 @@ mod access_log;
 mod acting;
 mod amqp_headers;
 mod answer;
-mod api_keys;
 mod authentication;
 mod body;
 mod cancel;
 mod crowd;
 mod cursor;
 mod events;
+mod failures;
 mod filter;
 mod framing;
 mod front;
@@ -44,6 +44,7 @@ mod publish_batch;
 mod publish_message;
 mod publish_raw;
 mod query;
+mod quotas;
 pub mod reading;
 mod replay;
 mod request_counts;
@@ -62,12 +63,12 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-pub use api_keys::{ApiKeys, KeyError};
 pub use openapi::yaml as openapi_yaml;
 pub use problem::{Code, Problem};
 pub use serve::{Http2Limits, Listener, serve, serve_management};
 pub use state::{
-    Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, Gateway, Parts, Settings,
+    Accepting, AcceptingAll, AcceptingKeyed, Acting, Backend, CallersLoaded, Gateway, Parts,
+    Settings,
 };
 pub use webhooks::{Webhooks, message_resource};
 

@@ -8,13 +8,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::parse::{self, Batch, Faults};
+use super::parse::{self, Batch, Faults, Refused};
 use super::prefer::{AnswerBody, Preferences};
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{accept, body, idempotent, media_type, openapi, trace};
-use crate::domain::{Caller, MessageId, Status};
+use crate::domain::access::Access;
+use crate::domain::{MessageId, Status};
 use crate::relay::{AcceptError, Acceptance, Keyed};
 
 /// Publish many messages
@@ -22,7 +23,7 @@ use crate::relay::{AcceptError, Acceptance, Keyed};
 /// `{"messages":[…]}`, or `application/x-ndjson` with one message a line (empty lines are skipped and not
 /// counted). The whole body is read before anything is accepted: one that is cut off or not JSON accepts
 /// nothing, and neither does an empty batch. After that every message stands alone, and the good ones are
-/// accepted in their order. A faulty one has its problem among the results, with pointers into that
+/// accepted in their order. A faulty one, or one that the caller may not publish, has its problem among the results, with pointers into that
 /// message. When none of the good ones can be accepted, the answer is the 503 of `publishMessage`.
 /// `Prefer: wait` is not honoured here; with `return=minimal` only the refused ones are told.
 #[utoipa::path(
@@ -39,7 +40,7 @@ use crate::relay::{AcceptError, Acceptance, Keyed};
 )]
 pub(super) async fn publish_batch(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -47,11 +48,12 @@ pub(super) async fn publish_batch(
     let form = media_type::batch_form(&head.headers)?;
     refuse_headers(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
-    let rules = gateway.clone();
-    let parsed = body.parse(move |bytes| parse::batch(bytes, form, rules.intake(&caller)));
-    let Batch { mut good, faulty } = parsed
+    let (rules, asked) = (gateway.clone(), access.clone());
+    let parsed = body.parse(move |bytes| parse::batch(bytes, form, rules.intake(&asked)));
+    let Batch { mut good, refused } = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
+    gateway.quotas().take_messages(&access, good.len())?;
     if let Some(trace) = trace::of(&head.headers) {
         for keyed in &mut good {
             trace::carry(Some(&trace), keyed);
@@ -67,7 +69,7 @@ pub(super) async fn publish_batch(
     let accepted = results(&gateway, accepted).await;
     let wait_seconds_max = gateway.rules.limits.wait_seconds_max;
     let preferences = Preferences::of(&head.headers, wait_seconds_max).only_return();
-    Ok(told(&in_order(accepted, faulty), preferences))
+    Ok(told(&in_order(accepted, refused), preferences))
 }
 
 /// What became of one item.
@@ -158,13 +160,13 @@ async fn results(gateway: &Gateway, accepted: Vec<Accepted>) -> Vec<Item> {
 }
 
 /// What became of each item, in the order of the request.
-fn in_order(good: Vec<Item>, faulty: Vec<(usize, Faults)>) -> Vec<Item> {
-    let mut items = Vec::with_capacity(good.len() + faulty.len());
-    let mut faulty = faulty.into_iter().peekable();
+fn in_order(good: Vec<Item>, refused: Vec<(usize, Refused)>) -> Vec<Item> {
+    let mut items = Vec::with_capacity(good.len() + refused.len());
+    let mut refused = refused.into_iter().peekable();
     let mut good = good.into_iter();
     loop {
-        if let Some((_, faults)) = faulty.next_if(|(index, _)| *index == items.len()) {
-            items.push(Item::Refused(Problem::faulty(Code::InvalidMessage, faults)));
+        if let Some((_, refused)) = refused.next_if(|(index, _)| *index == items.len()) {
+            items.push(Item::Refused(refused.problem()));
         } else if let Some(item) = good.next() {
             items.push(item);
         } else {

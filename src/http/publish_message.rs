@@ -9,7 +9,7 @@ use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{accept, body, media_type, openapi, trace};
-use crate::domain::Caller;
+use crate::domain::access::Access;
 
 /// Publish a message
 ///
@@ -28,7 +28,7 @@ use crate::domain::Caller;
 )]
 pub(super) async fn publish_message(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -37,13 +37,14 @@ pub(super) async fn publish_message(
     let mut body = body::read(body, &gateway).await?;
     let mut faults = header_faults(&head.headers);
     let key = parse::idempotency_key::of_headers(&head.headers, "", &mut faults);
-    let rules = gateway.clone();
-    let parsed = body.parse(move |bytes| parse::message(bytes, rules.intake(&caller), key, faults));
+    let (rules, asked) = (gateway.clone(), access.clone());
+    let parsed = body.parse(move |bytes| parse::message(bytes, rules.intake(&asked), key, faults));
     let mut keyed = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidMessage))?;
     trace::carry(trace::of(&head.headers).as_ref(), &mut keyed);
-    accept::one(&gateway, keyed, body.without_bytes(), &head.headers).await
+    let room = body.without_bytes();
+    accept::one(&gateway, &access, keyed, room, &head.headers).await
 }
 
 /// Headers that ask for something which this endpoint would silently not do.

@@ -4,11 +4,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
-use super::parse::{self, Faults, Raw};
+use super::parse::{self, Faults, Raw, Refused};
 use super::problem::{Code, Problem};
 use super::state::Gateway;
 use super::{accept, body, openapi, query, trace};
-use crate::domain::Caller;
+use crate::domain::access::Access;
 
 /// Publish bytes
 ///
@@ -37,7 +37,7 @@ use crate::domain::Caller;
 )]
 pub(super) async fn publish_raw(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     exchange: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -60,8 +60,8 @@ pub(super) async fn publish_raw(
         headers: &head.headers,
         body: payload,
     };
-    let mut keyed = parse::raw(raw, gateway.intake(&caller))
-        .map_err(|faults| Problem::faulty(Code::InvalidMessage, faults))?;
+    let keyed = parse::raw(raw, gateway.intake(&access));
+    let mut keyed = keyed.map_err(Refused::problem)?;
     trace::carry(trace::of(&head.headers).as_ref(), &mut keyed);
-    accept::one(&gateway, keyed, room, &head.headers).await
+    accept::one(&gateway, &access, keyed, room, &head.headers).await
 }

@@ -5,18 +5,19 @@ use std::borrow::Cow;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
-use super::parse::{self, Faults, Form, Intake, Raw};
+use super::parse::{self, Faults, Form, Intake, Raw, Refused};
 use super::problem::{Code, Problem};
 use super::query;
-use crate::domain::rules::Callbacks;
-use crate::domain::{Caller, Limits, Rules, WallTime};
+use crate::domain::access::Access;
+use crate::domain::webhook::AllowList;
+use crate::domain::{Limits, Rules, WallTime};
 use crate::relay::Keyed;
 
 /// What everything is read with: the limits that a gateway has without settings.
 #[derive(Debug)]
 pub struct Reading {
     rules: Rules,
-    caller: Caller,
+    access: Access,
     now: WallTime,
 }
 
@@ -27,18 +28,19 @@ impl Reading {
         let rules = Rules {
             limits: Limits::default(),
             broker_user: None,
-            callbacks: Callbacks::default(),
+            webhook_allow: AllowList::default(),
         };
         Self {
             rules,
-            caller: Caller::default(),
+            access: Access::default(),
             now,
         }
     }
 
     fn intake(&self) -> Intake<'_> {
         Intake {
-            caller: &self.caller,
+            access: &self.access,
+            has_secret: false,
             rules: &self.rules,
             now: self.now,
         }
@@ -62,8 +64,8 @@ impl Reading {
         let batch = parse::batch(body, form, self.intake())
             .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
         let mut items: Vec<_> = batch.good.into_iter().map(Ok).collect();
-        for (index, faults) in batch.faulty {
-            items.insert(index, Err(Problem::faulty(Code::InvalidMessage, faults)));
+        for (index, refused) in batch.refused {
+            items.insert(index, Err(refused.problem()));
         }
         Ok(items)
     }
@@ -88,7 +90,6 @@ impl Reading {
             headers,
             body,
         };
-        parse::raw(raw, self.intake())
-            .map_err(|faults| Problem::faulty(Code::InvalidMessage, faults))
+        parse::raw(raw, self.intake()).map_err(Refused::problem)
     }
 }

@@ -159,7 +159,8 @@ mod tests {
             let indent = line.len() - line.trim_start().len();
             let name = line.trim().trim_end_matches(':');
             match indent {
-                0 => break,
+                // A line of a longer text may be empty.
+                0 if !name.is_empty() => break,
                 2 => path = name,
                 4 if ["get", "post", "patch", "delete", "put"].contains(&name) => {
                     described.insert((name.to_uppercase(), path));

@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::amqp_headers::NoAmqpHeaders;
+use super::authentication::MayReplay;
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
 use super::{acting, answer, body, media_type, openapi, parse};
-use crate::domain::Caller;
 use crate::store::BulkReplay;
 
 /// How far the sending again of many messages has come.
@@ -29,7 +29,7 @@ pub(super) struct ReplayJson {
     /// Messages that are sent again.
     replayed: u64,
     /// Messages that matched and are not sent again: they were cancelled, their payload is no longer kept,
-    /// or they were replayed in another way meanwhile.
+    /// their own caller may not publish them any more, or they were replayed in another way meanwhile.
     skipped: u64,
 }
 
@@ -47,10 +47,10 @@ impl ReplayJson {
 
 /// Send many messages again
 ///
-/// All of the caller's messages of the given status that match every given filter, of which there must be
-/// at least one. What matches is fixed at the start: what ends later is not sent again. They are sent in
-/// the order of their acceptance, in the background; the work goes on after a crash where it stopped.
-/// (There is no filter by idempotency key, since a key stands for one message.)
+/// All messages of the given status that the caller may see and that match every given filter, of which
+/// there must be at least one. What matches is fixed at the start: what ends later is not sent again. They
+/// are sent in the order of their acceptance, in the background; the work goes on after a crash where it
+/// stopped. (There is no filter by idempotency key, since a key stands for one message.)
 #[utoipa::path(
     post,
     path = "/v1/replays",
@@ -61,14 +61,15 @@ impl ReplayJson {
 )]
 pub(super) async fn start_replay(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayReplay(access): MayReplay,
     _: (NoQuery, NoAmqpHeaders),
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     media_type::require_json(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
-    let parsed = body.parse(move |bytes| parse::replay_filter(bytes, caller));
+    let scope = access.scope().cloned();
+    let parsed = body.parse(move |bytes| parse::replay_filter(bytes, scope));
     let filter = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::api_keys::ApiKeys;
 use super::body::BodyBudget;
+use super::failures::Failures;
 use super::parse::Intake;
+use super::quotas::Quotas;
 use super::request_counts::RequestCounts;
 use super::serve::Http2Limits;
 use super::webhooks::Webhooks;
 use crate::clock;
-use crate::domain::{Caller, Draft, Message, MessageId, Rules, topology};
+use crate::domain::access::{Access, Callers};
+use crate::domain::{Draft, Message, MessageId, Rules, WallTime, topology};
 use crate::metrics::Metrics;
 use crate::notify::{Events, Rates, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Health, Keyed, Progress, Relay, Replay};
@@ -68,7 +70,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Sends a message again that was returned or has failed; done when that is safe in the store.
     fn replay(&self, id: MessageId) -> Acting<'_, Replay>;
 
-    /// Sends again whatever matches `filter`, which has a caller and a final status, at this moment; done
+    /// Sends again whatever matches `filter`, which has a final status, at this moment; done
     /// when the wish is safe in the store, while the messages themselves follow in their time.
     fn replay_matching(&self, filter: Filter) -> Acting<'_, BulkReplay>;
 
@@ -129,12 +131,6 @@ impl Backend for Relay {
 /// How this room behaves, beside the limits of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Serve this machine only, and no other site's pages in its browsers.
-    pub loopback_only: bool,
-    /// The keys of callers; without any, everybody is the one caller without a name.
-    pub api_keys: ApiKeys,
-    /// Whoever comes without a key is that caller too, also where there are keys.
-    pub allow_anonymous: bool,
     /// Connections that are open at the same time; for one more, one that idles is closed, or it waits.
     pub connections_max: usize,
     /// Bytes of all bodies that are being received at the same time, beyond the first 64 KiB of each.
@@ -165,9 +161,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            loopback_only: true,
-            api_keys: ApiKeys::default(),
-            allow_anonymous: false,
             connections_max: 10_000,
             bodies_bytes_max: 256 << 20,
             header_read_seconds_max: 10,
@@ -182,6 +175,15 @@ impl Default for Settings {
             webhook_secret_overlap_seconds: 86_400,
         }
     }
+}
+
+/// What has become of the last tries to read the callers anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallersLoaded {
+    /// When those that are in force were read.
+    pub loaded_at: WallTime,
+    /// When some were last refused for a mistake, if that was later.
+    pub refused_at: Option<WallTime>,
 }
 
 /// The parts behind the endpoints.
@@ -200,6 +202,10 @@ pub struct Parts {
     pub rates: Arc<Rates>,
     /// What operators ask about, the requests apart.
     pub metrics: Metrics,
+    /// Who may come, and what each may do, as it is now.
+    pub callers: watch::Receiver<Arc<Callers>>,
+    /// What has become of the last tries to read the callers anew.
+    pub reloads: watch::Receiver<CallersLoaded>,
     /// What a message must fulfil; its limits are also those of the requests.
     pub rules: Rules,
     /// How this room behaves.
@@ -222,6 +228,8 @@ struct Inner {
     parts: Parts,
     bodies: BodyBudget,
     requests: RequestCounts,
+    quotas: Quotas,
+    failures: Failures,
 }
 
 impl Gateway {
@@ -233,6 +241,8 @@ impl Gateway {
             parts,
             bodies,
             requests: RequestCounts::default(),
+            quotas: Quotas::default(),
+            failures: Failures::default(),
         }))
     }
 
@@ -246,10 +256,22 @@ impl Gateway {
         &self.0.requests
     }
 
-    /// What messages of `caller` that come now are read with.
-    pub(super) fn intake<'a>(&'a self, caller: &'a Caller) -> Intake<'a> {
+    /// What callers have used of their rates.
+    pub(super) fn quotas(&self) -> &Quotas {
+        &self.0.quotas
+    }
+
+    /// Where failed tries to prove a key are counted.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.0.failures
+    }
+
+    /// What messages that come now through `access` are read with.
+    pub(super) fn intake<'a>(&'a self, access: &'a Access) -> Intake<'a> {
+        let has_secret = !self.callers.borrow().secrets(&access.caller).is_empty();
         Intake {
-            caller,
+            access,
+            has_secret,
             rules: &self.rules,
             now: clock::wall(),
         }

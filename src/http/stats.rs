@@ -1,4 +1,4 @@
-//! `GET /v1/stats`: the caller's messages in numbers.
+//! `GET /v1/stats`: the messages that the caller may see, in numbers.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,14 +13,15 @@ use super::query::NoQuery;
 use super::state::Gateway;
 use super::{answer, openapi, wait};
 use crate::clock;
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
 use crate::notify::PerSecond;
 use crate::store::{Oldest, Tally};
 
 /// Messages that are looked at for the oldest pending one.
 const EXAMINED_MAX: usize = 10_000;
 
-/// The caller's messages in numbers.
+/// The messages that the caller may see, in numbers.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stats)]
 pub(super) struct StatsJson<'a> {
@@ -100,17 +101,18 @@ pub(super) struct OldestJson {
 )]
 pub(super) async fn stats(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
 ) -> Result<Response, Problem> {
-    let whose = caller.clone();
+    let whose = access.scope().cloned();
     let asked = wait::ask(&gateway, move |store| {
-        let tally = store.tally(Some(&whose))?;
-        let oldest = store.oldest_pending(Some(&whose), EXAMINED_MAX)?;
+        let tally = store.tally(whose.as_ref())?;
+        let oldest = store.oldest_pending(whose.as_ref(), EXAMINED_MAX)?;
         Ok((tally, oldest, store.facts()?.horizon))
     });
     let (tally, oldest, horizon) = asked.await?;
-    let rates = gateway.rates.per_second(&caller, clock::monotonic(), tally);
+    let (scope, now) = (access.scope(), clock::monotonic());
+    let rates = gateway.rates.per_second(scope, now, tally);
     let health = gateway.backend.health();
     let told = StatsJson {
         counts: CountsJson::of(tally),

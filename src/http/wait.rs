@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::problem::{Code, Problem};
 use super::state::{Parts, stopped};
 use crate::clock;
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
+use crate::domain::access::Access;
 use crate::notify::Waiter;
 use crate::relay::Progress;
 use crate::store::{Lookup, ReadStore, Record, Settlement, StoreError};
@@ -37,14 +38,14 @@ pub(super) async fn ask_of<S: ?Sized + Send + Sync + 'static, T: Send + 'static>
     })
 }
 
-/// What is kept of `id`. Somebody else's message is as unknown as one that never was.
+/// What is kept of `id`. A message that may not be seen is as unknown as one that never was.
 pub(super) async fn look_up(
     parts: &Parts,
-    caller: &Caller,
+    access: &Access,
     id: MessageId,
 ) -> Result<Box<Record>, Problem> {
     match ask(parts, move |store| store.get(id)).await? {
-        Lookup::Found(record) if record.caller == *caller => Ok(record),
+        Lookup::Found(record) if access.sees(&record.caller) => Ok(record),
         Lookup::Found(_) | Lookup::NotFound => Err(not_found()),
         Lookup::Expired => Err(expired()),
     }
@@ -54,7 +55,7 @@ pub(super) async fn look_up(
 /// comes first.
 pub(super) async fn look_up_settled(
     parts: &Parts,
-    caller: &Caller,
+    access: &Access,
     id: MessageId,
     wait: Duration,
 ) -> Result<Box<Record>, Problem> {
@@ -62,7 +63,7 @@ pub(super) async fn look_up_settled(
     loop {
         // The order matters: a commit between the two is told to the waiter.
         let mut waiter = parts.waiters.register(id.row());
-        let mut record = look_up(parts, caller, id).await?;
+        let mut record = look_up(parts, access, id).await?;
         if record.outcome.is_some() || wait.is_zero() {
             return Ok(record);
         }
@@ -96,10 +97,10 @@ pub(super) async fn settled_within(
 /// What is kept of `id` once a commit that is under way has ended.
 pub(super) async fn look_up_settling(
     parts: &Parts,
-    caller: &Caller,
+    access: &Access,
     id: MessageId,
 ) -> Result<Box<Record>, Problem> {
-    look_up_settled(parts, caller, id, SETTLING_MAX).await
+    look_up_settled(parts, access, id, SETTLING_MAX).await
 }
 
 /// How each of `records` is getting on. One whose final status is being committed at this moment is told

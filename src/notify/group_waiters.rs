@@ -20,10 +20,13 @@ struct Waiting {
     waiters: usize,
 }
 
-/// Everybody who waits, by caller and group.
+/// The groups of a caller, or of all.
+type ByName = FxHashMap<Box<str>, Waiting>;
+
+/// Everybody who waits, by caller and group; without a caller, for all groups of a name.
 #[derive(Default)]
 pub(super) struct GroupWaiters {
-    waiting: Mutex<FxHashMap<Caller, FxHashMap<Box<str>, Waiting>>>,
+    waiting: Mutex<FxHashMap<Option<Caller>, ByName>>,
     /// How many wait, so that a commit nobody waits for takes no lock.
     count: AtomicUsize,
 }
@@ -31,15 +34,15 @@ pub(super) struct GroupWaiters {
 /// One who waits. Dropping it ends the wait.
 pub struct GroupWaiter {
     all: Arc<GroupWaiters>,
-    caller: Caller,
+    caller: Option<Caller>,
     group: Box<str>,
     news: watch::Receiver<()>,
 }
 
 impl GroupWaiters {
-    pub(super) fn register(self: &Arc<Self>, caller: &Caller, group: &str) -> GroupWaiter {
+    pub(super) fn register(self: &Arc<Self>, caller: Option<&Caller>, group: &str) -> GroupWaiter {
         let mut waiting = self.waiting.lock();
-        let groups = waiting.entry(caller.clone()).or_default();
+        let groups = waiting.entry(caller.cloned()).or_default();
         let same = groups.entry(group.into()).or_insert_with(|| Waiting {
             news: watch::Sender::new(()),
             waiters: 0,
@@ -50,7 +53,7 @@ impl GroupWaiters {
         drop(waiting);
         GroupWaiter {
             all: Arc::clone(self),
-            caller: caller.clone(),
+            caller: caller.cloned(),
             group: group.into(),
             news,
         }
@@ -68,9 +71,11 @@ impl GroupWaiters {
         }
         let waiting = self.waiting.lock();
         for (caller, group) in groups {
-            let same = waiting.get(caller).and_then(|groups| groups.get(group));
-            if let Some(same) = same {
-                same.news.send_replace(());
+            for whose in [Some(caller.clone()), None] {
+                let same = waiting.get(&whose).and_then(|groups| groups.get(group));
+                if let Some(same) = same {
+                    same.news.send_replace(());
+                }
             }
         }
     }
@@ -132,19 +137,22 @@ mod tests {
     #[test]
     fn all_who_wait_for_a_group_hear_of_it_and_nobody_else() {
         let all = Arc::new(GroupWaiters::default());
-        let mut first = all.register(&named("a"), "g");
-        let mut second = all.register(&named("a"), "g");
-        let mut of_other_group = all.register(&named("a"), "h");
-        let mut of_other_caller = all.register(&named("b"), "g");
+        let mut first = all.register(Some(&named("a")), "g");
+        let mut second = all.register(Some(&named("a")), "g");
+        let mut of_other_group = all.register(Some(&named("a")), "h");
+        let mut of_other_caller = all.register(Some(&named("b")), "g");
+        let mut of_all_callers = all.register(None, "g");
+        let mut of_none = all.register(None, "h");
         tell(&all, &[("c", "g"), ("a", "g"), ("a", "x")]);
         assert!(has_news(&mut first) && has_news(&mut second));
+        assert!(has_news(&mut of_all_callers) && !has_news(&mut of_none));
         assert!(!has_news(&mut of_other_group) && !has_news(&mut of_other_caller));
     }
 
     #[test]
     fn news_before_a_look_are_told_once_and_those_after_it_again() {
         let all = Arc::new(GroupWaiters::default());
-        let mut waiter = all.register(&named("a"), "g");
+        let mut waiter = all.register(Some(&named("a")), "g");
         assert!(!has_news(&mut waiter));
         tell(&all, &[("a", "g")]);
         tell(&all, &[("a", "g")]);
@@ -158,11 +166,11 @@ mod tests {
     #[test]
     fn who_leaves_is_forgotten() {
         let all = Arc::new(GroupWaiters::default());
-        let stays = all.register(&named("a"), "g");
-        drop(all.register(&named("a"), "g"));
-        drop(all.register(&named("a"), "h"));
+        let stays = all.register(Some(&named("a")), "g");
+        drop(all.register(Some(&named("a")), "g"));
+        drop(all.register(Some(&named("a")), "h"));
         assert_eq!(all.count.load(Ordering::SeqCst), 1);
-        assert_eq!(all.waiting.lock()[&named("a")].len(), 1);
+        assert_eq!(all.waiting.lock()[&Some(named("a"))].len(), 1);
         drop(stays);
         assert_eq!(all.count.load(Ordering::SeqCst), 0);
         assert!(all.waiting.lock().is_empty());

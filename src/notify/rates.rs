@@ -37,26 +37,21 @@ pub struct PerSecond {
     pub failed: f64,
 }
 
+/// Whose messages: a caller's or everybody's.
+pub type Scope = Option<Caller>;
+
+type Samples = VecDeque<(Instant, Tally)>;
+
 /// The samples of everybody who can ask.
-pub struct Rates(FxHashMap<Caller, Mutex<VecDeque<(Instant, Tally)>>>);
+#[derive(Default)]
+pub struct Rates(Mutex<FxHashMap<Scope, Samples>>);
 
 impl Rates {
-    /// For these callers, without any sample.
+    /// The rates of `scope` up to now, when its counts are `tally`.
     #[must_use]
-    pub fn of(callers: impl IntoIterator<Item = Caller>) -> Self {
-        Self(
-            callers
-                .into_iter()
-                .map(|caller| (caller, Mutex::default()))
-                .collect(),
-        )
-    }
-
-    /// The rates of `caller` up to now, when its counts are `tally`.
-    #[must_use]
-    pub fn per_second(&self, caller: &Caller, now: Instant, tally: Tally) -> PerSecond {
-        let samples = self.0.get(caller).map(Mutex::lock);
-        let oldest = samples.as_ref().and_then(|samples| {
+    pub fn per_second(&self, scope: Option<&Caller>, now: Instant, tally: Tally) -> PerSecond {
+        let samples = self.0.lock();
+        let oldest = samples.get(&scope.cloned()).and_then(|samples| {
             let within = |(at, _): &&(Instant, Tally)| now.saturating_duration_since(*at) <= WINDOW;
             samples.iter().find(within).copied()
         });
@@ -66,11 +61,9 @@ impl Rates {
         }
     }
 
-    fn add(&self, caller: &Caller, now: Instant, tally: Tally) {
-        let Some(samples) = self.0.get(caller) else {
-            return;
-        };
-        let mut samples = samples.lock();
+    fn add(&self, scope: &Scope, now: Instant, tally: Tally) {
+        let mut samples = self.0.lock();
+        let samples = samples.entry(scope.clone()).or_default();
         while samples
             .front()
             .is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW)
@@ -80,16 +73,18 @@ impl Rates {
         samples.push_back((now, tally));
     }
 
-    /// Samples `store` until `stop` turns true.
+    /// Samples `store` until `stop` turns true, for all that `scopes` names at that time.
     pub async fn sample(
         self: Arc<Self>,
+        scopes: impl Fn() -> Vec<Scope>,
         store: Arc<dyn ReadStore>,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
-            let (rates, store) = (Arc::clone(&self), Arc::clone(&store));
+            let (rates, store, scopes) = (Arc::clone(&self), Arc::clone(&store), scopes());
             // A store that does not answer is noticed elsewhere; there is no sample then.
-            let _ = tokio::task::spawn_blocking(move || rates.sample_once(&*store)).await;
+            let sample = move || rates.sample_once(&scopes, &*store);
+            let _ = tokio::task::spawn_blocking(sample).await;
             tokio::select! {
                 () = tokio::time::sleep(SAMPLE_EVERY) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -97,10 +92,12 @@ impl Rates {
         }
     }
 
-    fn sample_once(&self, store: &dyn ReadStore) {
-        for caller in self.0.keys() {
-            if let Ok(tally) = store.tally(Some(caller)) {
-                self.add(caller, clock::monotonic(), tally);
+    /// Who is not among `scopes` cannot ask any more.
+    fn sample_once(&self, scopes: &[Scope], store: &dyn ReadStore) {
+        self.0.lock().retain(|scope, _| scopes.contains(scope));
+        for scope in scopes {
+            if let Ok(tally) = store.tally(scope.as_ref()) {
+                self.add(scope, clock::monotonic(), tally);
             }
         }
     }
@@ -139,20 +136,22 @@ mod tests {
         }
     }
 
+    const ALL: Scope = None;
+
     #[test]
     fn a_rate_is_over_what_is_known_of_the_last_minute() {
-        let rates = Rates::of([Caller::default()]);
+        let rates = Rates::default();
         let start = clock::monotonic();
         let at = |seconds| start + Duration::from_secs(seconds);
         let rate = |seconds, tally| {
-            let rate = rates.per_second(&Caller::default(), at(seconds), tally);
+            let rate = rates.per_second(None, at(seconds), tally);
             (rate.seconds, rate.accepted, rate.confirmed, rate.returned)
         };
         assert_eq!(rate(0, tally(9, 9)), (0.0, 0.0, 0.0, 0.0));
-        rates.add(&Caller::default(), at(0), tally(0, 0));
+        rates.add(&ALL, at(0), tally(0, 0));
         assert_eq!(rate(0, tally(9, 9)), (0.0, 0.0, 0.0, 0.0));
         assert_eq!(rate(10, tally(5, 20)), (10.0, 2.5, 2.0, 0.0));
-        rates.add(&Caller::default(), at(30), tally(0, 300));
+        rates.add(&ALL, at(30), tally(0, 300));
         assert_eq!(rate(60, tally(0, 600)), (60.0, 10.0, 10.0, 0.0));
         // The first sample is too old by now.
         assert_eq!(rate(61, tally(0, 331)), (31.0, 1.0, 1.0, 0.0));
@@ -161,27 +160,34 @@ mod tests {
 
     #[test]
     fn samples_are_bounded_and_replays_are_no_negative_rates() {
-        let rates = Rates::of([Caller::default()]);
+        let rates = Rates::default();
         let start = clock::monotonic();
         for seconds in 0..1000 {
-            rates.add(
-                &Caller::default(),
-                start + Duration::from_secs(seconds),
-                tally(0, 9),
-            );
+            rates.add(&ALL, start + Duration::from_secs(seconds), tally(0, 9));
         }
-        assert_eq!(rates.0[&Caller::default()].lock().len(), 61);
+        assert_eq!(rates.0.lock()[&ALL].len(), 61);
         let now = start + Duration::from_secs(1000);
-        let rate = rates.per_second(&Caller::default(), now, tally(9, 0));
+        let rate = rates.per_second(None, now, tally(9, 0));
         assert_eq!((rate.accepted, rate.confirmed), (0.0, 0.0));
     }
 
     #[test]
-    fn who_is_not_known_has_no_rate() {
-        let stranger = Caller::named("stranger").expect("a name");
-        let rates = Rates::of([Caller::default()]);
-        rates.add(&stranger, clock::monotonic(), tally(0, 0));
-        let rate = rates.per_second(&stranger, clock::monotonic(), tally(9, 9));
-        assert_eq!(rate, PerSecond::default());
+    fn who_can_ask_is_sampled_and_who_no_longer_can_is_forgotten() {
+        let store = crate::store::memory::MemoryStore::new(crate::store::memory::HistoryBudget {
+            keys_kept: Duration::ZERO,
+            messages_max: 1,
+            bytes_max: 1,
+        });
+        let rates = Rates::default();
+        let a = Caller::named("a").expect("a name");
+        let seconds = |scope| {
+            let later = clock::monotonic() + Duration::from_secs(9);
+            rates.per_second(scope, later, tally(9, 9)).seconds
+        };
+        rates.sample_once(&[Some(a.clone())], &store);
+        assert!(seconds(Some(&a)) >= 9.0);
+        assert!(seconds(None) < 1.0);
+        rates.sample_once(&[None], &store);
+        assert!(seconds(Some(&a)) < 1.0 && seconds(None) >= 9.0);
     }
 }

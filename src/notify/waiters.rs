@@ -61,9 +61,10 @@ impl Waiters {
         self.count.load(Ordering::SeqCst) + self.groups.waiting()
     }
 
-    /// Starts to wait for news of a group of `caller`. Look into the store after this, not before.
+    /// Starts to wait for news of a group of `caller`, or of all groups of this name. Look into the store
+    /// after this, not before.
     #[must_use]
-    pub fn register_for_group(&self, caller: &Caller, group: &str) -> GroupWaiter {
+    pub fn register_for_group(&self, caller: Option<&Caller>, group: &str) -> GroupWaiter {
         self.groups.register(caller, group)
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 
 use super::bulk_replays::Jobs;
 use super::dispatch::{Moment, Settled};
@@ -22,7 +23,8 @@ use super::keys::Keys;
 use super::lanes::Lanes;
 use super::{AcceptError, Counts, Start};
 use crate::clock;
-use crate::domain::{IdMinter, Turn};
+use crate::domain::access::Callers;
+use crate::domain::{IdMinter, Message, Turn};
 use crate::store::{Accepted, Audience, Note, PartitionFacts, ReadStore, StoreError, WriteStore};
 use admission::Reply;
 use commands::Command;
@@ -114,6 +116,7 @@ pub(super) struct Journal {
     durable: bool,
     audience: Arc<dyn Audience>,
     pub(super) counts: Counts,
+    callers: watch::Receiver<Arc<Callers>>,
     /// Claims of messages that are queued end here, with their commit.
     pub(super) keys: Arc<Keys>,
     pub(super) jobs: Arc<Jobs>,
@@ -134,6 +137,7 @@ impl Journal {
         start: &Start,
         durable: bool,
         audience: Arc<dyn Audience>,
+        callers: watch::Receiver<Arc<Callers>>,
     ) -> Self {
         let pending = |count: fn(&PartitionFacts) -> u64| {
             let turns = start.pending.iter().map(count).sum::<u64>();
@@ -161,9 +165,16 @@ impl Journal {
             durable,
             audience,
             counts: Counts::default(),
+            callers,
             keys: Arc::default(),
             jobs: Arc::default(),
         }
+    }
+
+    /// Whether the caller of a message that has ended may publish it as things are now. One that is
+    /// pending goes out whatever has become of its caller's rights.
+    fn may_publish(&self, message: &Message) -> bool {
+        self.callers.borrow().may_publish(&message.draft)
     }
 
     /// Takes final statuses to be written.

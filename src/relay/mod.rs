@@ -42,6 +42,7 @@ pub use quarantine::QuarantineFeed;
 pub use replay::Replay;
 
 use crate::broker::Probe;
+use crate::domain::access::Callers;
 use crate::domain::{Draft, Message, MessageId, Reason, RowId, WallTime};
 use crate::store::{Audience, PartitionFacts, ReadStore, Record, StoreError, WriteStore};
 use journal::Journal;
@@ -121,6 +122,8 @@ pub struct Settings {
     pub budget: Budget,
     /// How lanes dispatch.
     pub dispatch: dispatch::Settings,
+    /// What callers may publish, which is asked before a message is sent again.
+    pub callers: watch::Receiver<Arc<Callers>>,
 }
 
 /// What a store holds when the relay starts.
@@ -181,6 +184,7 @@ impl Relay {
             start,
             survives_restart,
             audience,
+            settings.callers.clone(),
         ));
         let lanes = Arc::new(Lanes::new(
             count,

@@ -11,6 +11,8 @@ pub enum Replay {
     Pending,
     /// It is pending already, or was confirmed or cancelled.
     No,
+    /// Its caller may not publish it (any more).
+    Forbidden,
     /// Its payload is not kept any more.
     PayloadGone,
     /// It is not kept, or never was.

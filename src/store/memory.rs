@@ -133,7 +133,7 @@ impl ReadStore for MemoryStore {
         Ok(self.kept.lock().unconfirmed(filter, after, size))
     }
 
-    fn group(&self, caller: &Caller, group: &str) -> Result<Option<Tally>, StoreError> {
+    fn group(&self, caller: Option<&Caller>, group: &str) -> Result<Option<Tally>, StoreError> {
         Ok(self.kept.lock().groups.tally(caller, group))
     }
 

@@ -319,13 +319,13 @@ pub trait ReadStore: Send + Sync + 'static {
         size: PageSize,
     ) -> Result<Page, StoreError>;
 
-    /// How many messages of the `group` of `caller` there are, by status; `None` when nothing of it is
-    /// kept any more, or never was. It counts all that were ever accepted with it as long as one of
+    /// How many messages of the `group` of `caller` (or of all groups of this name) there are, by status;
+    /// `None` when nothing of it is kept any more, or never was. It counts all that were ever accepted with it as long as one of
     /// them is kept.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    fn group(&self, caller: &Caller, group: &str) -> Result<Option<Tally>, StoreError>;
+    fn group(&self, caller: Option<&Caller>, group: &str) -> Result<Option<Tally>, StoreError>;
 
     /// The bulk replay of this id. The last thousand that are done are kept, at least.
     ///

@@ -117,6 +117,17 @@ impl Tally {
         self.pending + self.confirmed + self.returned + self.failed
     }
 
+    /// Of the messages of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            pending: self.pending + other.pending,
+            confirmed: self.confirmed + other.confirmed,
+            returned: self.returned + other.returned,
+            failed: self.failed + other.failed,
+        }
+    }
+
     /// One message is no longer `from`, and is `to` now.
     pub fn moved(&mut self, from: Status, to: Status) {
         let before = self.of(from);

@@ -43,7 +43,7 @@ pub enum Replayable {
 pub struct BulkReplay {
     /// Its id; minted like those of messages.
     pub id: MessageId,
-    /// What matches: with a caller, with a final status, and with [`Filter::settled_to`], which fixes
+    /// What matches: of a caller or of everybody, with a final status, and with [`Filter::settled_to`], which fixes
     /// it at the start.
     pub filter: Filter,
     /// Everything accepted up to this row has been looked at.

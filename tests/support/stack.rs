@@ -84,6 +84,7 @@ impl Stack {
                     bytes_max: usize::MAX,
                 },
             },
+            callers: tokio::sync::watch::Sender::default().subscribe(),
         };
         let reader = Arc::new(store.clone());
         let start = Start::default();

@@ -1,31 +1,19 @@
 //! The rules for what a caller wishes beyond publishing.
 
-use std::collections::BTreeSet;
-
 use super::{Fault, Rules, fault_of_label};
-use crate::domain::caller::Caller;
 use crate::domain::terms::{Deliver, Terms};
 use crate::domain::time::WallTime;
-use crate::domain::webhook::{AllowList, Target};
+use crate::domain::webhook::Target;
 
 /// Milliseconds that a caller may give a message to settle in: ten years. Who means longer means no limit.
 pub const GIVE_UP_AFTER_MS_MAX: u64 = 10 * 365 * 86_400_000;
-
-/// Who may be told by a `callback_url`, and where.
-#[derive(Clone, Debug, Default)]
-pub struct Callbacks {
-    /// Those who have a secret to sign with.
-    pub callers: BTreeSet<Caller>,
-    /// What may be sent to although it is not public.
-    pub allow: AllowList,
-}
 
 impl Rules {
     pub(super) fn terms(
         &self,
         faults: &mut Vec<Fault>,
         terms: &Terms,
-        caller: &Caller,
+        has_secret: bool,
         now: WallTime,
     ) {
         if let Some(deliver) = terms.deliver {
@@ -40,7 +28,7 @@ impl Rules {
             ));
         }
         if let Some(url) = &terms.callback_url
-            && let Some(detail) = self.fault_of_callback(url, caller)
+            && let Some(detail) = self.fault_of_callback(url, has_secret)
         {
             faults.push(Fault::new("/callback_url", detail));
         }
@@ -66,14 +54,14 @@ impl Rules {
         }
     }
 
-    fn fault_of_callback(&self, url: &str, caller: &Caller) -> Option<String> {
-        if !self.callbacks.callers.contains(caller) {
+    fn fault_of_callback(&self, url: &str, has_secret: bool) -> Option<String> {
+        if !has_secret {
             return Some(
                 "needs a webhook secret to sign with, and this caller has none configured"
                     .to_owned(),
             );
         }
-        Target::parse(url, &self.callbacks.allow)
+        Target::parse(url, &self.webhook_allow)
             .err()
             .map(|error| error.to_string())
     }
@@ -83,25 +71,22 @@ impl Rules {
 mod tests {
     use super::*;
     use crate::domain::limits::Limits;
+    use crate::domain::webhook::AllowList;
 
     const NOW: WallTime = WallTime::from_unix_ms(1_795_341_600_000);
 
     /// The faults of terms that `caller` gives, of whom only `signer` has a secret.
     fn faults(terms: &Terms, caller: &str) -> Vec<(String, String)> {
-        let named = |name| Caller::named(name).expect("a name");
         let rules = Rules {
             limits: Limits {
                 schedule_seconds_max: 10,
                 ..Limits::default()
             },
             broker_user: None,
-            callbacks: Callbacks {
-                callers: BTreeSet::from([named("signer")]),
-                allow: AllowList::default(),
-            },
+            webhook_allow: AllowList::default(),
         };
         let mut faults = Vec::new();
-        rules.terms(&mut faults, terms, &named(caller), NOW);
+        rules.terms(&mut faults, terms, caller == "signer", NOW);
         let parts = |fault: Fault| (fault.pointer, fault.detail);
         faults.into_iter().map(parts).collect()
     }

@@ -12,6 +12,7 @@ use hyper::body::{Body, Frame};
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
+use super::seeing::Seeing;
 use crate::http::message_json::MessageJson;
 use crate::http::state::stopped;
 use crate::notify::events::{Event, Listener, Next};
@@ -37,7 +38,7 @@ pub(super) enum EventsBody {
 type Waiting = Pin<Box<dyn Future<Output = Option<Box<Stream>>> + Send>>;
 
 impl EventsBody {
-    pub(super) fn new(listener: Listener, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(listener: Listener, seeing: Seeing, stop: watch::Receiver<bool>) -> Self {
         let position = listener.position();
         Self::Ready(Box::new(Stream {
             opening: Some(format!("retry: {RETRY_MS}\nid: {position}\n\n").into()),
@@ -45,6 +46,7 @@ impl EventsBody {
             listener,
             heartbeat: Box::pin(sleep(HEARTBEAT)),
             heartbeat_due: false,
+            seeing,
             stop,
         }))
     }
@@ -59,6 +61,11 @@ impl Body for EventsBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         loop {
+            if let Self::Ready(stream) = &mut *self
+                && stream.seeing.has_ended()
+            {
+                *self = Self::Ended;
+            }
             match &mut *self {
                 Self::Ready(stream) => match stream.next() {
                     Some(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
@@ -86,6 +93,7 @@ pub(super) struct Stream {
     told: u64,
     heartbeat: Pin<Box<Sleep>>,
     heartbeat_due: bool,
+    seeing: Seeing,
     stop: watch::Receiver<bool>,
 }
 
@@ -135,6 +143,7 @@ impl Stream {
         tokio::select! {
             biased;
             () = stopped(self.stop.clone()) => return None,
+            () = self.seeing.ended() => return None,
             () = &mut self.heartbeat => {
                 self.heartbeat = Box::pin(sleep(HEARTBEAT));
                 self.heartbeat_due = true;

@@ -20,6 +20,7 @@ pub(in crate::http) struct CancelResponses;
 impl IntoResponses for CancelResponses {
     fn responses() -> Responses {
         let own = [
+            Code::Forbidden,
             Code::NotFound,
             Code::HistoryExpired,
             Code::MessageInFlight,
@@ -43,6 +44,7 @@ pub(in crate::http) struct ReplayMessageResponses;
 impl IntoResponses for ReplayMessageResponses {
     fn responses() -> Responses {
         let own = [
+            Code::Forbidden,
             Code::NotFound,
             Code::HistoryExpired,
             Code::PayloadNotKept,
@@ -73,6 +75,7 @@ pub(in crate::http) struct StartReplayResponses;
 impl IntoResponses for StartReplayResponses {
     fn responses() -> Responses {
         let own = [
+            Code::Forbidden,
             Code::MalformedJson,
             Code::UnsupportedMediaType,
             Code::InvalidRequest,

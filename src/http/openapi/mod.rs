@@ -204,7 +204,9 @@ message and did not return it; `returned`, that it could not route it; `failed`,
 has stopped trying. A final status is told only after it is stored. What was answered with an error \
 was not accepted and will not be published, except 503 `outcome_unknown`.\n\n\
 Where keys are configured, everything below `/v1` needs one (`Authorization: Bearer KEY`), and each \
-caller sees its own messages only: those of others are as unknown as if they had never been.\n\n\
+caller sees its own messages only, unless its rights say more: those of others are as unknown as if they \
+had never been. What a caller may not do is a 403, whether or not there is something it could be done to; \
+what is over its rate is a 429.\n\n\
 Every answer has `X-Request-Id`, by which its line in the log is found: the request's own one, if that has at \
 most 128 letters, digits and characters of `-_.:/+=@~`, or else a new one. A proper `traceparent` of a request, \
 with its `tracestate`, goes with its messages to consumers, unless they have headers of these names, and to \

@@ -20,7 +20,7 @@ use crate::domain::Status;
 pub(super) type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any endpoint may answer that has to do with messages.
-pub(super) const ANY: [Code; 2] = [Code::Unauthorized, Code::InvalidQuery];
+pub(super) const ANY: [Code; 3] = [Code::Unauthorized, Code::RateLimited, Code::InvalidQuery];
 
 /// What any endpoint may answer that reads a body.
 pub(super) const BODY: [Code; 4] = [
@@ -47,6 +47,7 @@ pub(in crate::http) struct PublishResponses;
 impl IntoResponses for PublishResponses {
     fn responses() -> Responses {
         let own = [
+            Code::Forbidden,
             Code::MalformedJson,
             Code::UnsupportedMediaType,
             Code::InvalidMessage,
@@ -65,7 +66,7 @@ impl IntoResponses for PublishRawResponses {
             &BODY,
             &NOT_ACCEPTED,
             &REPEATED,
-            &[Code::InvalidMessage],
+            &[Code::Forbidden, Code::InvalidMessage],
         ]))
     }
 }

@@ -137,7 +137,8 @@ pub(in crate::http) struct DeliveriesQuery {
 }
 
 /// What else a body with a webhook may be answered.
-const WEBHOOK: [Code; 4] = [
+const WEBHOOK: [Code; 5] = [
+    Code::Forbidden,
     Code::MalformedJson,
     Code::UnsupportedMediaType,
     Code::InvalidRequest,
@@ -145,7 +146,12 @@ const WEBHOOK: [Code; 4] = [
 ];
 
 /// What else a wish without a body may be answered.
-const WISH: [Code; 3] = [Code::NotFound, Code::InvalidRequest, Code::StoreFull];
+const WISH: [Code; 4] = [
+    Code::Forbidden,
+    Code::NotFound,
+    Code::InvalidRequest,
+    Code::StoreFull,
+];
 
 /// What else a question may be answered.
 const QUESTION: [Code; 2] = [Code::InvalidRequest, Code::StoreUnavailable];

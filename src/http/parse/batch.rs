@@ -7,7 +7,7 @@
 use super::faults::Faults;
 use super::fields::{self, wrong_kind};
 use super::json::{self, Cursor, Kind, Malformed};
-use super::{Intake, Refusal, checked, keyed};
+use super::{Intake, Refusal, Refused, checked, keyed};
 use crate::relay::Keyed;
 
 /// Once so many faults are listed, each further item lists only its first: a body of nothing but faults
@@ -28,8 +28,8 @@ pub(crate) enum Form {
 pub(crate) struct Batch {
     /// The good ones in their order.
     pub(crate) good: Vec<Keyed>,
-    /// The faulty ones with their places among all items, in their order.
-    pub(crate) faulty: Vec<(usize, Faults)>,
+    /// The others with their places among all items, in their order.
+    pub(crate) refused: Vec<(usize, Refused)>,
 }
 
 /// The messages in `body`.
@@ -44,7 +44,7 @@ pub(crate) fn batch(body: &[u8], form: Form, intake: Intake<'_>) -> Result<Batch
         Form::Lines => reader.lines(body)?,
     }
     let batch = reader.batch;
-    if batch.good.is_empty() && batch.faulty.is_empty() {
+    if batch.good.is_empty() && batch.refused.is_empty() {
         let at = match form {
             Form::Json => "/messages",
             Form::Lines => "",
@@ -104,7 +104,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, raw: &str) -> Result<(), Refusal> {
-        let index = self.batch.good.len() + self.batch.faulty.len();
+        let index = self.batch.good.len() + self.batch.refused.len();
         let max = self.intake.rules.limits.batch_items_max;
         if index >= max {
             return Err(Refusal::TooMany(max));
@@ -116,13 +116,13 @@ impl Reader<'_> {
             checked(keyed, self.intake, faults)
         } else {
             wrong_kind(&mut faults, "", raw, "an object");
-            Err(faults)
+            Err(Refused::Faulty(faults))
         };
         match read {
             Ok(keyed) => self.batch.good.push(keyed),
-            Err(faults) => {
-                self.faults_listed += faults.len();
-                self.batch.faulty.push((index, faults));
+            Err(refused) => {
+                self.faults_listed += refused.faults_listed();
+                self.batch.refused.push((index, refused));
             }
         }
         Ok(())
@@ -132,8 +132,9 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rules::Callbacks;
-    use crate::domain::{Caller, Limits, Rules, WallTime};
+    use crate::domain::access::Access;
+    use crate::domain::webhook::AllowList;
+    use crate::domain::{Limits, Rules, WallTime};
     use proptest::prelude::*;
 
     fn rules(batch_items_max: usize) -> Rules {
@@ -143,13 +144,14 @@ mod tests {
                 ..Limits::default()
             },
             broker_user: None,
-            callbacks: Callbacks::default(),
+            webhook_allow: AllowList::default(),
         }
     }
 
     fn read_bytes(form: Form, body: &[u8], batch_items_max: usize) -> Result<Batch, Refusal> {
         let intake = Intake {
-            caller: &Caller::default(),
+            access: &Access::default(),
+            has_secret: false,
             rules: &rules(batch_items_max),
             now: WallTime::default(),
         };
@@ -167,7 +169,7 @@ mod tests {
     }
 
     fn places(batch: &Batch) -> Vec<usize> {
-        batch.faulty.iter().map(|(index, _)| *index).collect()
+        batch.refused.iter().map(|(index, _)| *index).collect()
     }
 
     #[test]
@@ -232,11 +234,11 @@ mod tests {
     fn a_body_of_nothing_but_faults_lists_a_bounded_number() {
         let item = format!("{{{}}}", "\"a\":1,".repeat(50) + "\"b\":1");
         let batch = read(Form::Lines, &vec![item; 1000].join("\n")).expect("a batch");
-        let listed = |(_, faults): &(usize, Faults)| faults.len();
-        let all: usize = batch.faulty.iter().map(listed).sum();
-        assert_eq!(batch.faulty.len(), 1000);
+        let listed = |(_, refused): &(usize, Refused)| refused.faults_listed();
+        let all: usize = batch.refused.iter().map(listed).sum();
+        assert_eq!(batch.refused.len(), 1000);
         assert!((1000..=2000).contains(&all), "{all}");
-        assert!(batch.faulty.iter().all(|one| listed(one) >= 1));
+        assert!(batch.refused.iter().all(|one| listed(one) >= 1));
     }
 
     proptest! {

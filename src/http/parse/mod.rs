@@ -29,7 +29,8 @@ pub(super) use replay_filter::replay_filter;
 pub(super) use time::{EXPECTED as TIME_EXPECTED, time};
 
 use super::problem::{Code, Problem};
-use crate::domain::{Caller, Draft, Rules, WallTime};
+use crate::domain::access::{Access, Denied};
+use crate::domain::{Draft, Rules, WallTime};
 use crate::relay::Keyed;
 
 /// The alias of the default exchange in the `RabbitMQ` HTTP API.
@@ -59,6 +60,8 @@ pub(super) enum Refusal {
     Malformed(Malformed),
     /// Its fields are faulty.
     Faulty(Faults),
+    /// It is one of its messages that its caller may not publish.
+    Denied(Denied),
     /// It holds more items than this.
     TooMany(usize),
 }
@@ -69,6 +72,7 @@ impl Refusal {
         match self {
             Self::Malformed(Malformed(detail)) => Problem::new(Code::MalformedJson, detail),
             Self::Faulty(faults) => Problem::faulty(code, faults),
+            Self::Denied(denied) => Problem::new(Code::Forbidden, denied.to_string()),
             Self::TooMany(max) => Problem::new(
                 Code::TooManyItems,
                 format!("at most {max} items are allowed in one request; nothing was done"),
@@ -77,11 +81,46 @@ impl Refusal {
     }
 }
 
+/// Why a message is not taken.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refused {
+    /// Its fields are faulty.
+    Faulty(Faults),
+    /// Its caller may not publish it.
+    Denied(Denied),
+}
+
+impl Refused {
+    /// The answer.
+    pub(super) fn problem(self) -> Problem {
+        Refusal::from(self).problem(Code::InvalidMessage)
+    }
+
+    /// How many faults are listed.
+    fn faults_listed(&self) -> usize {
+        match self {
+            Self::Faulty(faults) => faults.len(),
+            Self::Denied(_) => 0,
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Faulty(faults) => Self::Faulty(faults),
+            Refused::Denied(denied) => Self::Denied(denied),
+        }
+    }
+}
+
 /// What every message of a request is read with.
 #[derive(Clone, Copy)]
 pub(super) struct Intake<'a> {
-    /// Whose messages they are.
-    pub(super) caller: &'a Caller,
+    /// Whose messages they are, and what that caller may do.
+    pub(super) access: &'a Access,
+    /// Whether that caller has something to sign callbacks with.
+    pub(super) has_secret: bool,
     /// What they must fulfil.
     pub(super) rules: &'a Rules,
     /// When they come.
@@ -98,19 +137,21 @@ pub(super) fn message(
 ) -> Result<Keyed, Refusal> {
     let raw = json::object(body).map_err(Refusal::Malformed)?;
     let keyed = keyed(raw, intake, key, &mut faults);
-    checked(keyed, intake, faults).map_err(Refusal::Faulty)
+    Ok(checked(keyed, intake, faults)?)
 }
 
-/// `keyed`, when neither the reading nor the rules have a fault to find.
-fn checked(keyed: Keyed, intake: Intake<'_>, mut faults: Faults) -> Result<Keyed, Faults> {
-    for fault in intake.rules.check(&keyed.draft, intake.now) {
+/// `keyed`, when neither the reading nor the rules have a fault to find, and its caller may publish it.
+fn checked(keyed: Keyed, intake: Intake<'_>, mut faults: Faults) -> Result<Keyed, Refused> {
+    let rules = intake.rules;
+    for fault in rules.check(&keyed.draft, intake.has_secret, intake.now) {
         faults.add(fault);
     }
-    if faults.is_empty() {
-        Ok(keyed)
-    } else {
-        Err(faults)
+    if !faults.is_empty() {
+        return Err(Refused::Faulty(faults));
     }
+    let rights = &intake.access.rights;
+    rights.check(&keyed.draft).map_err(Refused::Denied)?;
+    Ok(keyed)
 }
 
 /// The name of an exchange, which has an alias when it is the default one.
@@ -125,7 +166,7 @@ pub(super) fn exchange<'a>(name: impl Into<Cow<'a, str>>) -> Box<str> {
 /// Reads what can be read; what is faulty has its default.
 fn keyed(
     raw: &str,
-    Intake { caller, rules, .. }: Intake<'_>,
+    Intake { access, rules, .. }: Intake<'_>,
     key: Option<Box<str>>,
     faults: &mut Faults,
 ) -> Keyed {
@@ -156,7 +197,7 @@ fn keyed(
     let key = idempotency_key::of_field(idempotency_key, key, faults);
     let terms = terms::of_fields(faults, terms);
     let draft = Draft {
-        caller: caller.clone(),
+        caller: access.caller.clone(),
         exchange,
         routing_key,
         mandatory,

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::faults::Faults;
-use super::{Intake, checked, exchange, idempotency_key, terms};
+use super::{Intake, Refused, checked, exchange, idempotency_key, terms};
 use crate::domain::rules::pointer_step;
 use crate::domain::{self, DeliveryMode, Draft, Properties};
 use crate::relay::Keyed;
@@ -53,7 +53,7 @@ pub(crate) struct Raw<'r> {
 }
 
 /// The message that `request` is.
-pub(crate) fn raw(request: Raw<'_>, intake: Intake<'_>) -> Result<Keyed, Faults> {
+pub(crate) fn raw(request: Raw<'_>, intake: Intake<'_>) -> Result<Keyed, Refused> {
     let mut faults = Faults::default();
     let [routing_key, mandatory, ordering_key, terms @ ..] = request.options;
     if request.exchange.is_none() {
@@ -69,7 +69,7 @@ pub(crate) fn raw(request: Raw<'_>, intake: Intake<'_>) -> Result<Keyed, Faults>
     };
     let key = idempotency_key::of_headers(request.headers, "/idempotency_key", &mut faults);
     let draft = Draft {
-        caller: intake.caller.clone(),
+        caller: intake.access.caller.clone(),
         exchange: exchange(request.exchange.unwrap_or_default()),
         routing_key: routing_key.unwrap_or_default().into(),
         mandatory,

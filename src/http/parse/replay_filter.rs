@@ -18,8 +18,8 @@ pub(crate) const FIELDS: [&str; 7] = [
     "until",
 ];
 
-/// Which of `caller`'s messages `body` speaks of.
-pub(crate) fn replay_filter(body: &[u8], caller: Caller) -> Result<Filter, Refusal> {
+/// Which messages `body` speaks of, of `caller`'s or of everybody's.
+pub(crate) fn replay_filter(body: &[u8], caller: Option<Caller>) -> Result<Filter, Refusal> {
     let raw = json::object(body).map_err(Refusal::Malformed)?;
     let mut faults = Faults::default();
     let values = fields::read(raw, "", &FIELDS, &mut faults).map(present);
@@ -34,7 +34,7 @@ pub(crate) fn replay_filter(body: &[u8], caller: Caller) -> Result<Filter, Refus
         reason
     });
     let filter = Filter {
-        caller: Some(caller),
+        caller,
         status,
         reason,
         exchange: fields::text(&mut faults, "/exchange", exchange)
@@ -86,7 +86,7 @@ mod tests {
     use crate::http::parse::json::Malformed;
 
     fn read(body: &str) -> Result<Filter, Vec<String>> {
-        match replay_filter(body.as_bytes(), Caller::default()) {
+        match replay_filter(body.as_bytes(), Some(Caller::default())) {
             Ok(filter) => Ok(filter),
             Err(Refusal::Faulty(faults)) => {
                 let (faults, _) = faults.into_parts();
@@ -146,7 +146,8 @@ mod tests {
             "/group",
         ];
         assert_eq!(read(body), Err(expected.map(str::to_owned).to_vec()));
-        let Err(Refusal::Malformed(Malformed(_))) = replay_filter(b"[]", Caller::default()) else {
+        let Err(Refusal::Malformed(Malformed(_))) = replay_filter(b"[]", Some(Caller::default()))
+        else {
             panic!("an array is taken");
         };
     }

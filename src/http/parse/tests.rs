@@ -1,12 +1,12 @@
 use super::*;
 use crate::domain::Limits;
-use crate::domain::rules::Callbacks;
+use crate::domain::webhook::AllowList;
 
 fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         broker_user: None,
-        callbacks: Callbacks::default(),
+        webhook_allow: AllowList::default(),
     }
 }
 
@@ -16,7 +16,8 @@ fn read(body: &str) -> Result<Draft, Refusal> {
 
 fn read_keyed(body: &str, key: Option<&str>) -> Result<Keyed, Refusal> {
     let intake = Intake {
-        caller: &Caller::default(),
+        access: &Access::default(),
+        has_secret: false,
         rules: &rules(),
         now: WallTime::default(),
     };

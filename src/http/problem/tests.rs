@@ -1,26 +1,22 @@
-//! What holds for every code.
+//! How a problem is answered.
 
 use super::*;
 
 #[test]
-fn every_503_says_when_to_come_back_and_nothing_is_a_500() {
-    for code in Code::ALL {
-        let unavailable = code.status() == StatusCode::SERVICE_UNAVAILABLE;
-        assert_eq!(
-            code.retry_after_seconds().is_some(),
-            unavailable,
-            "{code:?}"
-        );
-        assert!(unavailable || code.status().is_client_error(), "{code:?}");
+fn who_is_over_its_rate_is_told_whole_seconds_that_are_enough() {
+    let rate = Rate {
+        per_second: 1,
+        burst: 1,
+    };
+    for (wait_ms, expected) in [
+        (0, "1"),
+        (1, "1"),
+        (1000, "1"),
+        (1001, "2"),
+        (7_200_000, "7200"),
+    ] {
+        let wait = Duration::from_millis(wait_ms);
+        let answer = Problem::rate_limited("sends more", rate, wait).into_response();
+        assert_eq!(answer.headers()[header::RETRY_AFTER], expected);
     }
-}
-
-#[test]
-fn codes_are_snake_case_and_differ() {
-    let mut words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    let snake = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    assert!(words.iter().all(snake));
-    words.sort_unstable();
-    words.dedup();
-    assert_eq!(words.len(), Code::ALL.len());
 }

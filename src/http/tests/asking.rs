@@ -274,7 +274,7 @@ impl ReadStore for Silent {
         Err(StoreError::Unavailable("gone".into()))
     }
 
-    fn group(&self, _: &Caller, _: &str) -> Result<Option<Tally>, StoreError> {
+    fn group(&self, _: Option<&Caller>, _: &str) -> Result<Option<Tally>, StoreError> {
         Err(StoreError::Unavailable("gone".into()))
     }
 

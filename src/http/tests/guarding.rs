@@ -3,9 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode, Version};
 
-use super::super::Settings;
 use super::model::Rig;
-use crate::domain::Limits;
+use crate::domain::access::Callers;
 
 async fn refused(rig: &Rig, uri: &str, headers: &[(&str, &str)]) -> Option<String> {
     let mut request = Request::get(uri);
@@ -86,11 +85,9 @@ async fn an_old_client_needs_no_host() {
 
 #[tokio::test]
 async fn everybody_is_served_when_that_was_said() {
-    let settings = Settings {
-        loopback_only: false,
-        ..Settings::default()
-    };
-    let rig = Rig::with(Limits::default(), settings);
+    let mut callers = Callers::default();
+    callers.allow_anonymous = true;
+    let rig = Rig::with_callers(callers);
     let headers = [("host", "example.com"), ("origin", "https://example.com")];
     assert_eq!(refused(&rig, "/healthz", &headers).await, None);
 }

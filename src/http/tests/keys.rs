@@ -68,6 +68,7 @@ async fn every_operation_wants_a_key_and_every_way_to_have_none_is_answered_the_
             &[ALICE, ALICE],
         ] {
             let mut request = Request::builder().method(&method).uri(&path);
+            request = request.header("host", "localhost");
             for value in given {
                 request = request.header("authorization", *value);
             }

@@ -1,5 +1,6 @@
 //! The whole room through its router, with a model of the relay behind it.
 
+mod access;
 mod answer;
 mod asking;
 mod batches;

@@ -14,15 +14,16 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{ApiKeys, Backend, Gateway, Parts, Settings, Webhooks, router};
+use super::super::{Backend, CallersLoaded, Gateway, Parts, Settings, Webhooks, router};
 pub(super) use super::answer::Answer;
-use crate::domain::rules::Callbacks;
+use crate::domain::access::{Callers, KeyHash};
+use crate::domain::webhook::AllowList;
 use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
 };
 use crate::metrics::Metrics;
-use crate::notify::{Events, Rates, Waiters};
+use crate::notify::{Events, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::{
@@ -198,6 +199,20 @@ pub(super) struct Rig {
     pub(super) router: Router,
     pub(super) leaving: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) callers: watch::Sender<Arc<Callers>>,
+    pub(super) reloads: watch::Sender<CallersLoaded>,
+}
+
+/// `alice`, who has [`ALICE`], and `bob`, who has [`BOB`] and [`BOB_NEW`].
+pub(super) fn alice_and_bob() -> Callers {
+    let mut callers = Callers::default();
+    for (name, key) in [("alice", ALICE), ("bob", BOB), ("bob", BOB_NEW)] {
+        let key = key.strip_prefix("Bearer ").expect("a key");
+        let caller = Caller::named(name).expect("a name");
+        let hash = KeyHash::of_chosen(key).expect("a good key");
+        callers.add_key(&caller, hash).expect("a new key");
+    }
+    callers
 }
 
 impl Rig {
@@ -217,21 +232,21 @@ impl Rig {
 
     /// With keys of `alice`, which is [`ALICE`], and of `bob`, which are [`BOB`] and [`BOB_NEW`].
     pub(super) fn with_keys(allow_anonymous: bool) -> Self {
-        let mut api_keys = ApiKeys::default();
-        for (name, key) in [("alice", ALICE), ("bob", BOB), ("bob", BOB_NEW)] {
-            let key = key.strip_prefix("Bearer ").expect("a key");
-            let caller = Caller::named(name).expect("a name");
-            api_keys.add(caller, key).expect("a good key");
-        }
+        let mut callers = alice_and_bob();
+        callers.allow_anonymous = allow_anonymous;
+        Self::with_callers(callers)
+    }
+
+    /// With these callers.
+    pub(super) fn with_callers(callers: Callers) -> Self {
         let settings = Settings {
-            loopback_only: false,
-            api_keys,
-            allow_anonymous,
             // The model's messages are always of the same day, so their keys live for long.
             idempotency_seconds: u32::MAX,
             ..Settings::default()
         };
-        Self::with(Limits::default(), settings)
+        let rig = Self::with(Limits::default(), settings);
+        rig.callers.send_replace(Arc::new(callers));
+        rig
     }
 
     /// With something else than the store to ask.
@@ -244,7 +259,7 @@ impl Rig {
         let rules = Rules {
             limits,
             broker_user: Some("guest".into()),
-            callbacks: Callbacks::default(),
+            webhook_allow: AllowList::default(),
         };
         Self::ruled(store, reader, rules, settings)
     }
@@ -271,14 +286,18 @@ impl Rig {
         });
         let (leaving, is_leaving) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
+        let callers = watch::Sender::<Arc<Callers>>::default();
+        let reloads = watch::Sender::new(CallersLoaded::default());
         let gateway = Gateway::new(Parts {
             backend: Arc::clone(&model) as Arc<dyn Backend>,
             store: reader,
             waiters: Arc::clone(&model.waiters),
             events: Arc::clone(&model.events),
-            rates: Arc::new(Rates::of([Caller::default()])),
+            rates: Arc::default(),
             metrics: Metrics::default(),
             webhooks: Webhooks::new(outbox, Arc::clone(&model) as Arc<dyn OutboxWriter>),
+            callers: callers.subscribe(),
+            reloads: reloads.subscribe(),
             rules,
             settings,
             topology: watch::Sender::default().subscribe(),
@@ -291,6 +310,8 @@ impl Rig {
             router: router(gateway.clone()),
             gateway,
             stop,
+            callers,
+            reloads,
         }
     }
 

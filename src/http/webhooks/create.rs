@@ -7,6 +7,7 @@ use axum::response::Response;
 use super::webhook_json::WebhookJson;
 use crate::domain::{Caller, MessageId, WallTime};
 use crate::http::amqp_headers::NoAmqpHeaders;
+use crate::http::authentication::MayUseWebhooks;
 use crate::http::parse::webhook::{Purpose, webhook};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -31,7 +32,7 @@ use crate::{chance, clock};
 )]
 pub(in crate::http) async fn create(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayUseWebhooks(access): MayUseWebhooks,
     _: (NoQuery, NoAmqpHeaders),
     request: Request,
 ) -> Result<Response, Problem> {
@@ -39,8 +40,7 @@ pub(in crate::http) async fn create(
     media_type::require_json(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
     let rules = gateway.clone();
-    let parsed =
-        body.parse(move |bytes| webhook(bytes, Purpose::Make, &rules.rules.callbacks.allow));
+    let parsed = body.parse(move |bytes| webhook(bytes, Purpose::Make, &rules.rules.webhook_allow));
     let wanted = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
@@ -49,14 +49,14 @@ pub(in crate::http) async fn create(
     let now = clock::wall();
     let mut making = gateway.webhooks.making.lock().await;
     let max = gateway.settings.webhooks_per_caller_max;
-    if gateway.webhooks.of(&caller).await?.len() >= max {
+    if gateway.webhooks.of(&access.caller).await?.len() >= max {
         return Err(Problem::new(
             Code::TooManyWebhooks,
             format!("a caller may have {max} webhooks at most; nothing was made"),
         ));
     }
     let id = making.mint(now, chance::bits());
-    let mut webhook = made(id, caller, &wanted, now);
+    let mut webhook = made(id, access.caller, &wanted, now);
     webhook.secret = secret.reveal().into();
     let put = OutboxChange::Put(Box::new(webhook.clone()));
     gateway.webhooks.write(put).await?;

@@ -4,8 +4,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 
 use super::path::WebhookPath;
-use crate::domain::Caller;
 use crate::http::amqp_headers::NoAmqpHeaders;
+use crate::http::authentication::MayUseWebhooks;
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
 use crate::http::state::Gateway;
@@ -25,13 +25,13 @@ use crate::store::OutboxChange;
 )]
 pub(in crate::http) async fn delete(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayUseWebhooks(access): MayUseWebhooks,
     _: (NoQuery, NoAmqpHeaders),
     WebhookPath(id): WebhookPath,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     body::require_none(request.into_body(), &gateway).await?;
-    super::find(&gateway, &caller, id).await?;
+    super::find(&gateway, &access.caller, id).await?;
     gateway.webhooks.write(OutboxChange::Delete(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

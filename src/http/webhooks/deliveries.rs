@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::delivery_json::DeliveryJson;
 use super::path::WebhookPath;
-use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::http::amqp_headers::NoAmqpHeaders;
 use crate::http::filter::{self, PAGE_DEFAULT};
 use crate::http::parse::Faults;
@@ -44,7 +44,7 @@ pub(in crate::http) struct DeliveryListJson<'a> {
 )]
 pub(in crate::http) async fn deliveries(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: NoAmqpHeaders,
     WebhookPath(id): WebhookPath,
     uri: Uri,
@@ -55,7 +55,7 @@ pub(in crate::http) async fn deliveries(
     query::refuse(faults)?;
     let before = before.as_deref().map(cursor::read_delivery).transpose()?;
     let limit = limit.unwrap_or(PAGE_DEFAULT);
-    super::find(&gateway, &caller, id).await?;
+    super::find(&gateway, &access.caller, id).await?;
     let store = &gateway.webhooks.store;
     let page = wait::ask_of(store, move |store| store.deliveries(id, before, limit + 1)).await?;
     let (told, more) = page.split_at(limit.min(page.len()));

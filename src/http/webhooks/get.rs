@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::path::WebhookPath;
 use super::webhook_json::WebhookJson;
 use crate::clock;
-use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::http::amqp_headers::NoAmqpHeaders;
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
@@ -27,11 +27,11 @@ use crate::http::{answer, openapi};
 )]
 pub(in crate::http) async fn get(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
     WebhookPath(id): WebhookPath,
 ) -> Result<Response, Problem> {
-    let webhook = super::find(&gateway, &caller, id).await?;
+    let webhook = super::find(&gateway, &access.caller, id).await?;
     let told = WebhookJson::of(&webhook, clock::wall());
     Ok(answer::json(StatusCode::OK, &told))
 }

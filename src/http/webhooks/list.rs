@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::webhook_json::WebhookJson;
 use crate::clock;
-use crate::domain::Caller;
+use crate::domain::access::Access;
 use crate::http::amqp_headers::NoAmqpHeaders;
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
@@ -35,10 +35,10 @@ pub(in crate::http) struct WebhookListJson<'a> {
 )]
 pub(in crate::http) async fn list(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    access: Access,
     _: (NoQuery, NoAmqpHeaders),
 ) -> Result<Response, Problem> {
-    let webhooks = gateway.webhooks.of(&caller).await?;
+    let webhooks = gateway.webhooks.of(&access.caller).await?;
     let now = clock::wall();
     let told = WebhookListJson {
         webhooks: webhooks

@@ -7,8 +7,9 @@ use axum::response::Response;
 use super::delivery_json::DeliveryJson;
 use super::path::{DeliveryPath, unknown_delivery};
 use crate::clock;
-use crate::domain::{Caller, MessageId};
+use crate::domain::MessageId;
 use crate::http::amqp_headers::NoAmqpHeaders;
+use crate::http::authentication::MayUseWebhooks;
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
 use crate::http::state::Gateway;
@@ -29,13 +30,13 @@ use crate::store::{DeliveryId, LoggedDelivery, OutboxChange};
 )]
 pub(in crate::http) async fn resend(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayUseWebhooks(access): MayUseWebhooks,
     _: (NoQuery, NoAmqpHeaders),
     DeliveryPath(webhook, delivery): DeliveryPath,
     request: Request,
 ) -> Result<Response, Problem> {
     body::require_none(request.into_body(), &gateway).await?;
-    super::find(&gateway, &caller, webhook).await?;
+    super::find(&gateway, &access.caller, webhook).await?;
     find(&gateway, webhook, delivery).await?;
     let again = OutboxChange::Resend(delivery, clock::wall());
     gateway.webhooks.write(again).await?;

@@ -7,8 +7,8 @@ use axum::response::Response;
 use super::path::WebhookPath;
 use super::webhook_json::WebhookJson;
 use crate::clock;
-use crate::domain::Caller;
 use crate::http::amqp_headers::NoAmqpHeaders;
+use crate::http::authentication::MayUseWebhooks;
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
 use crate::http::state::Gateway;
@@ -30,13 +30,13 @@ use crate::store::OutboxChange;
 )]
 pub(in crate::http) async fn rotate_secret(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayUseWebhooks(access): MayUseWebhooks,
     _: (NoQuery, NoAmqpHeaders),
     WebhookPath(id): WebhookPath,
     request: Request,
 ) -> Result<Response, Problem> {
     body::require_none(request.into_body(), &gateway).await?;
-    super::find(&gateway, &caller, id).await?;
+    super::find(&gateway, &access.caller, id).await?;
     let secret = super::new_secret();
     let overlap_seconds = gateway.settings.webhook_secret_overlap_seconds;
     let now = clock::wall();
@@ -46,7 +46,7 @@ pub(in crate::http) async fn rotate_secret(
         old_until: now.plus_ms(u64::from(overlap_seconds) * 1000),
     };
     gateway.webhooks.write(rotate).await?;
-    let webhook = super::find(&gateway, &caller, id).await?;
+    let webhook = super::find(&gateway, &access.caller, id).await?;
     let told = WebhookJson::of(&webhook, now).with_secret(&secret);
     Ok(answer::json(StatusCode::OK, &told))
 }

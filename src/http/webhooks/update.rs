@@ -7,8 +7,8 @@ use axum::response::Response;
 use super::path::WebhookPath;
 use super::webhook_json::WebhookJson;
 use crate::clock;
-use crate::domain::Caller;
 use crate::http::amqp_headers::NoAmqpHeaders;
+use crate::http::authentication::MayUseWebhooks;
 use crate::http::parse::webhook::{Purpose, webhook};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -32,7 +32,7 @@ use crate::store::OutboxChange;
 )]
 pub(in crate::http) async fn update(
     State(gateway): State<Gateway>,
-    caller: Caller,
+    MayUseWebhooks(access): MayUseWebhooks,
     _: (NoQuery, NoAmqpHeaders),
     WebhookPath(id): WebhookPath,
     request: Request,
@@ -42,16 +42,16 @@ pub(in crate::http) async fn update(
     let mut body = body::read(body, &gateway).await?;
     let rules = gateway.clone();
     let parsed =
-        body.parse(move |bytes| webhook(bytes, Purpose::Change, &rules.rules.callbacks.allow));
+        body.parse(move |bytes| webhook(bytes, Purpose::Change, &rules.rules.webhook_allow));
     let patch = parsed
         .await?
         .map_err(|refusal| refusal.problem(Code::InvalidRequest))?;
     drop(body);
-    super::find(&gateway, &caller, id).await?;
+    super::find(&gateway, &access.caller, id).await?;
     let patch = OutboxChange::Patch(id, Box::new(patch));
     gateway.webhooks.write(patch).await?;
     // What it is now: another change may have come between.
-    let webhook = super::find(&gateway, &caller, id).await?;
+    let webhook = super::find(&gateway, &access.caller, id).await?;
     let told = WebhookJson::of(&webhook, clock::wall());
     Ok(answer::json(StatusCode::OK, &told))
 }

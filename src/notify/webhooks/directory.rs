@@ -6,9 +6,9 @@ use crate::domain::webhook::Secret;
 use crate::domain::{Caller, MessageId, WallTime};
 use crate::store::{Delivery, Recipient, Webhook};
 
-/// The secrets that sign callbacks, by caller: the one in force and, while it is rotated, the one
-/// before.
-pub type CallerSecrets = FxHashMap<Caller, Vec<Secret>>;
+/// The secrets that sign a caller's callbacks at this time: the one in force and, while it is rotated, the
+/// one before.
+pub type CallerSecrets = Box<dyn Fn(&Caller) -> Vec<Secret> + Send + Sync>;
 
 /// Where a delivery goes and who signs it.
 #[derive(Clone, Debug)]
@@ -60,8 +60,7 @@ impl Directory {
         match &delivery.to {
             Recipient::Callback(url) => Some(Addressed {
                 url: url.clone(),
-                secrets: (self.callers.get(&delivery.record.caller))
-                    .map_or_else(Vec::new, Vec::clone),
+                secrets: (self.callers)(&delivery.record.caller),
             }),
             Recipient::Webhook(id) => {
                 let webhook = self.webhooks.get(id).filter(|webhook| webhook.enabled)?;

@@ -98,6 +98,9 @@ impl Writing<'_> {
             return Ok(());
         }
         let no = match self.store.replayable(id)? {
+            Replayable::Yes { message, .. } if !self.journal.may_publish(&message) => {
+                Replay::Forbidden
+            }
             Replayable::Yes {
                 message,
                 replays,
@@ -208,7 +211,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The message, unless somebody has replayed it before, or it cannot be.
+    /// The message, unless somebody has replayed it before, or it cannot be or may not be.
     fn may_go(
         &mut self,
         id: MessageId,
@@ -219,12 +222,14 @@ impl Writing<'_> {
                 message,
                 replays,
                 duplicate_possible,
-            } if replays == replays_before => Some(ToReplay {
-                message,
-                replays,
-                duplicate_possible,
-                tell: None,
-            }),
+            } if replays == replays_before && self.journal.may_publish(&message) => {
+                Some(ToReplay {
+                    message,
+                    replays,
+                    duplicate_possible,
+                    tell: None,
+                })
+            }
             _ => None,
         })
     }

@@ -191,6 +191,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
             stall_after: Duration::from_mins(1),
             memory: UNBOUNDED,
         },
+        callers: super::anybody(),
     }
 }
 
@@ -377,8 +378,7 @@ impl Bench {
 
 /// What the future gives; a test fails when it does not end.
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(PATIENCE, future).await;
-    ended.expect("in time")
+    (tokio::time::timeout(PATIENCE, future).await).expect("in time")
 }
 
 /// Whether the future has not ended when it is looked at once.

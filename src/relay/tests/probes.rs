@@ -67,7 +67,14 @@ impl Room4 {
             &start,
             false,
         ));
-        let journal = Arc::new(Journal::new(AMPLE, LANES, &start, false, Arc::new(Nobody)));
+        let journal = Arc::new(Journal::new(
+            AMPLE,
+            LANES,
+            &start,
+            false,
+            Arc::new(Nobody),
+            super::anybody(),
+        ));
         let feed = |lane| LaneFeed {
             lanes: Arc::clone(&lanes),
             journal: Arc::clone(&journal),

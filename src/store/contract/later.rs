@@ -182,12 +182,20 @@ pub(super) fn unconfirmed(subject: &dyn Subject, model: &Model, question: &Quest
 }
 
 pub(super) fn compare_groups(subject: &dyn Subject, model: &Model) {
-    for caller in (0..=CALLERS).map(caller) {
+    let callers = (0..=CALLERS).map(|number| Some(caller(number)));
+    for caller in callers.chain([None]) {
         for group in (0..=GROUPS).map(group_name) {
-            let theirs =
-                |record: &Record| record.caller == caller && record.group.as_ref() == Some(&group);
+            let theirs = |record: &Record| {
+                caller
+                    .as_ref()
+                    .is_none_or(|caller| record.caller == *caller)
+                    && record.group.as_ref() == Some(&group)
+            };
             let all = model.tally_of(theirs);
-            let found = subject.reader().group(&caller, &group).expect("a group");
+            let found = subject
+                .reader()
+                .group(caller.as_ref(), &group)
+                .expect("a group");
             if subject.keeps_everything() {
                 let expected = (all.accepted() > 0).then_some(all);
                 assert_eq!(found, expected, "{caller:?} {group}");

@@ -73,12 +73,11 @@ impl Kept {
     pub(super) fn tally(&self, caller: Option<&Caller>) -> Tally {
         match caller {
             Some(caller) => self.tallies.get(caller).copied().unwrap_or_default(),
-            None => (self.tallies.values()).fold(Tally::default(), |all, one| Tally {
-                pending: all.pending + one.pending,
-                confirmed: all.confirmed + one.confirmed,
-                returned: all.returned + one.returned,
-                failed: all.failed + one.failed,
-            }),
+            None => self
+                .tallies
+                .values()
+                .copied()
+                .fold(Tally::default(), Tally::plus),
         }
     }
 

@@ -17,9 +17,14 @@ struct Group {
 }
 
 impl Groups {
-    pub(super) fn tally(&self, caller: &Caller, group: &str) -> Option<Tally> {
-        let name = (caller.clone(), group.into());
-        self.0.get(&name).map(|group| group.tally)
+    /// Of a caller's group, or of all groups of this name.
+    pub(super) fn tally(&self, caller: Option<&Caller>, group: &str) -> Option<Tally> {
+        if let Some(caller) = caller {
+            let name = (caller.clone(), group.into());
+            return self.0.get(&name).map(|group| group.tally);
+        }
+        let same = self.0.iter().filter(|((_, name), _)| **name == *group);
+        same.map(|(_, group)| group.tally).reduce(Tally::plus)
     }
 
     pub(super) fn accepted(&mut self, draft: &Draft) {

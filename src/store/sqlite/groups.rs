@@ -35,6 +35,11 @@ const NAME_BYTES: &str = "SELECT octet_length(name) FROM groups WHERE id = ?1";
 const TALLY: &str = "SELECT pending, confirmed, returned, failed FROM groups
     WHERE caller = ?1 AND name = ?2";
 
+const TALLY_OF_ALL: &str =
+    "SELECT sum(groups.pending), sum(groups.confirmed), sum(groups.returned),
+    sum(groups.failed) FROM callers CROSS JOIN groups
+    WHERE groups.caller = callers.id AND groups.name = ?1 HAVING count(*) > 0";
+
 const NUMBERS_OF_ALL: &str = "SELECT groups.id FROM callers CROSS JOIN groups
     WHERE groups.caller = callers.id AND groups.name = ?1";
 
@@ -66,9 +71,13 @@ pub(super) fn numbers(
 /// See [`crate::store::ReadStore::group`].
 pub(super) fn tally(
     connection: &Connection,
-    caller: &Caller,
+    caller: Option<&Caller>,
     label: &str,
 ) -> Outcome<Option<Tally>> {
+    let Some(caller) = caller else {
+        let mut statement = connection.prepare_cached(TALLY_OF_ALL)?;
+        return Ok(statement.query_row([label], tally_of).optional()?);
+    };
     let Some(caller) = callers::number(connection, caller)? else {
         return Ok(None);
     };

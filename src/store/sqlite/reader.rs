@@ -180,7 +180,7 @@ impl ReadStore for SqliteReader {
         self.ask(|connection| list::unconfirmed(connection, filter, after, size))
     }
 
-    fn group(&self, caller: &Caller, group: &str) -> Result<Option<Tally>, StoreError> {
+    fn group(&self, caller: Option<&Caller>, group: &str) -> Result<Option<Tally>, StoreError> {
         self.ask(|connection| groups::tally(connection, caller, group))
     }
 

@@ -1,6 +1,7 @@
 use super::*;
-use crate::domain::rules::Callbacks;
-use crate::domain::{Caller, Limits, Rules, WallTime};
+use crate::domain::access::Access;
+use crate::domain::webhook::AllowList;
+use crate::domain::{Limits, Rules, WallTime};
 
 fn read(
     exchange: Option<&str>,
@@ -23,10 +24,11 @@ fn read_keyed(
     let rules = Rules {
         limits: Limits::default(),
         broker_user: None,
-        callbacks: Callbacks::default(),
+        webhook_allow: AllowList::default(),
     };
     let intake = Intake {
-        caller: &Caller::default(),
+        access: &Access::default(),
+        has_secret: false,
         rules: &rules,
         now: WallTime::default(),
     };
@@ -36,7 +38,10 @@ fn read_keyed(
         headers: &map,
         body: Bytes::from_static(b"\0\xff"),
     };
-    raw(request, intake).map_err(|faults| {
+    raw(request, intake).map_err(|refused| {
+        let Refused::Faulty(faults) = refused else {
+            panic!("{refused:?}");
+        };
         let (faults, _) = faults.into_parts();
         faults.into_iter().map(|fault| fault.pointer).collect()
     })

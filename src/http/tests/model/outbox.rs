@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{Model, Rig};
-use crate::domain::rules::Callbacks;
-use crate::domain::webhook::AllowList;
+use crate::domain::webhook::{AllowList, Secret};
 use crate::domain::{Caller, Limits, Rules};
 use crate::http::Settings;
 use crate::store::memory::{HistoryBudget, MemoryStore};
@@ -59,12 +58,15 @@ impl Rig {
         let rules = Rules {
             limits,
             broker_user: None,
-            callbacks: Callbacks {
-                callers: [Caller::default()].into(),
-                allow,
-            },
+            webhook_allow: allow,
         };
         let reader = Arc::new(store.clone());
-        Self::ruled(store, reader, rules, settings)
+        let rig = Self::ruled(store, reader, rules, settings);
+        let secret = Secret::from_random([1; 4]);
+        rig.callers.send_modify(|callers| {
+            let added = Arc::make_mut(callers).add_secret(&Caller::default(), secret);
+            added.expect("the first");
+        });
+        rig
     }
 }

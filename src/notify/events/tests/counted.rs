@@ -76,7 +76,7 @@ impl ReadStore for Counted {
         unreachable!()
     }
 
-    fn group(&self, _: &Caller, _: &str) -> Result<Option<Tally>, StoreError> {
+    fn group(&self, _: Option<&Caller>, _: &str) -> Result<Option<Tally>, StoreError> {
         unreachable!()
     }
 

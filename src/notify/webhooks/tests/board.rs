@@ -277,7 +277,7 @@ impl Board {
             sender: Arc::new(Sender::new(Names::none(), None, allow, send)),
             render: Arc::new(|record: &Record| format!(r#"{{"id":"{}"}}"#, record.id).into_bytes()),
             doorbell: Arc::clone(&self.doorbell),
-            callers: [(Caller::default(), vec![secret(0)])].into_iter().collect(),
+            callers: Box::new(|_| vec![secret(0)]),
             counts: Arc::clone(&self.counts),
         };
         let stop = watch::Sender::new(false);

@@ -22,7 +22,7 @@ fn labelled(row: u64, caller: &str, label: &str) -> Accepted {
 
 fn tally(bench: &Bench, caller: &str, label: &str) -> Option<Tally> {
     let caller = Caller::from_stored(caller);
-    bench.reader().group(&caller, label).expect("read")
+    bench.reader().group(Some(&caller), label).expect("read")
 }
 
 fn rows(bench: &mut Bench) -> i64 {
