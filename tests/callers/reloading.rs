@@ -148,7 +148,7 @@ async fn with_a_mistake_the_callers_stay_and_it_is_told() {
             "[callers.alice]\nkeys = [\"hidden-hidden-hidden\"]",
             "callers.alice.keys: entry 1",
         ),
-        ("[callers.alice]\nkeys = [", "line "),
+        ("[callers.alice]\nkeys = [", ".toml:2: "),
         (
             &*format!("[callers.bob]\nwebhook_secrets = [\"{secret}\"]"),
             "callers.bob.webhook_secrets",

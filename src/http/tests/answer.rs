@@ -33,7 +33,10 @@ impl Answer {
         let code = body["code"].as_str().expect("a code");
         assert_eq!(body["type"], format!("/problems/{code}"));
         assert!(body["title"].is_string() && body["detail"].is_string());
-        let come_back = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let come_back = matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
         assert_eq!(self.header("retry-after").is_some(), come_back);
         assert!(!come_back || body["retryable"] == true);
         code.to_owned()

@@ -366,11 +366,15 @@ async fn health_is_told() {
         "state": "none", "exchanges": 0, "queues": 0, "bindings": 0, "detail": null,
         "problems_total": 0, "problems": [],
     });
+    let callers = json!({
+        "state": "loaded", "loaded_at": "1970-01-01T00:00:00.000Z", "refused_at": null,
+    });
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "ok", "pending_messages": 0});
     let ready = |status: &str, stopping: bool, store: Value| {
         json!({
-            "status": status, "stopping": stopping, "store": store, "broker": broker, "topology": topology
+            "status": status, "stopping": stopping, "store": store, "broker": broker,
+            "topology": topology, "callers": callers,
         })
     };
     let told = (answer.status, answer.json());
