@@ -366,9 +366,8 @@ async fn health_is_told() {
         "state": "none", "exchanges": 0, "queues": 0, "bindings": 0, "detail": null,
         "problems_total": 0, "problems": [],
     });
-    let callers = json!({
-        "state": "loaded", "loaded_at": "1970-01-01T00:00:00.000Z", "refused_at": null,
-    });
+    let at = "1970-01-01T00:00:00.000Z";
+    let callers = json!({"state": "loaded", "loaded_at": at, "refused_at": null});
     let answer = rig.get("/readyz").await;
     let store = json!({"state": "ok", "pending_messages": 0});
     let ready = |status: &str, stopping: bool, store: Value| {
