@@ -60,7 +60,8 @@ async fn thousands_who_idle_keep_nobody_out() {
         target.forgets(before).await;
         kib.push(target.resident_kib());
     }
-    let (first, last) = (kib[0], kib[3]);
+    // What was once needed at the same time is kept by the allocator, to be used again.
+    let (first, last) = (kib[1], kib[3]);
     assert!(
         last <= first + first / 5,
         "from {first} KiB to {last} KiB: {kib:?}"

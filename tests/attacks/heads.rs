@@ -82,7 +82,8 @@ async fn hosts_that_are_not_one_are_refused() {
             200,
         ),
     ] {
-        let answers = exchange(target.address, head.as_bytes()).await;
+        let head = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let answers = exchange_open(target.address, head.as_bytes()).await;
         assert_eq!(statuses(&answers), [status], "{head}");
     }
     // Without keys only this machine is served, whatever form names another one.
@@ -105,7 +106,8 @@ async fn hosts_that_are_not_one_are_refused() {
             200,
         ),
     ] {
-        let answers = exchange(target.address, head.as_bytes()).await;
+        let head = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let answers = exchange_open(target.address, head.as_bytes()).await;
         assert_eq!(statuses(&answers), [status], "{head}");
     }
 }

@@ -58,8 +58,8 @@ async fn publish(target: &Arc<Target>, until: Until) -> Duration {
             loop {
                 let enough = match &until {
                     Until::Messages(count) => took.len() >= count / CALLERS,
-                    // One at least, however short the attack.
-                    Until::Over(over) => !took.is_empty() && over.load(Ordering::SeqCst),
+                    // Some at least, however short the attack.
+                    Until::Over(over) => took.len() >= 10 && over.load(Ordering::SeqCst),
                 };
                 if enough {
                     return took;
