@@ -21,7 +21,7 @@ const COLUMNS: [&str; 12] = [
     "latency_p99_ms",
 ];
 
-/// Samples over an hour where everything is flat, and `growing` doubles.
+/// Samples over an hour where everything is flat, and `growing` grows tenfold.
 fn samples(growing: &str) -> String {
     const SAMPLES: usize = 720;
     let mut table = COLUMNS.join(",") + "\n";
@@ -29,7 +29,7 @@ fn samples(growing: &str) -> String {
         let flat = 100_000_000 + 1_000_000 * (number % 7);
         let value = |name: &str| match name {
             "seconds" => number * 5,
-            _ if name == growing => flat + flat * number / SAMPLES,
+            _ if name == growing => flat + 9 * flat * number / SAMPLES,
             _ => flat,
         };
         let row = COLUMNS.map(|name| value(name).to_string()).join(",");

@@ -8,7 +8,7 @@ use super::support::process;
 use super::support::queues::{Kind, Place, unique};
 use super::support::wait::{self, SOON};
 
-/// A node that lets in only who shows a certificate of `authority`, and takes its name as the login.
+/// A node that lets in only who shows a certificate of `authority`, besides the login.
 struct Strict {
     node: PrivateNode,
     authority: Authority,
@@ -40,16 +40,6 @@ impl Strict {
         strict
     }
 
-    async fn add_user(&self, name: &str) {
-        self.node
-            .eval(&format!(
-                r#"ok = rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"unused">>, <<"test">>),
-                   ok = rabbit_auth_backend_internal:set_permissions(
-                       <<"{name}">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)"#
-            ))
-            .await;
-    }
-
     /// The users of all connections through TLS.
     async fn users(&self) -> String {
         self.node
@@ -60,25 +50,14 @@ impl Strict {
             .await
     }
 
-    /// With the login by certificate, or by `guest`.
-    fn url(&self, external: bool) -> String {
-        let port = self.port;
-        if external {
-            format!("amqps://127.0.0.1:{port}/%2f?auth_mechanism=external")
-        } else {
-            format!("amqps://guest:guest@127.0.0.1:{port}/%2f")
-        }
+    fn url(&self) -> String {
+        format!("amqps://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
     /// A gateway before it, which shows `certificate` if there is one.
-    async fn gateway(
-        &self,
-        external: bool,
-        certificate: Option<&Certificate>,
-        more: &[(&str, &str)],
-    ) -> Gateway {
+    async fn gateway(&self, certificate: Option<&Certificate>, more: &[(&str, &str)]) -> Gateway {
         let mut environment = vec![
-            ("AMQPOST_BROKER_URL", self.url(external)),
+            ("AMQPOST_BROKER_URL", self.url()),
             (
                 "AMQPOST_BROKER_CA_FILE",
                 self.authority.certificate().display().to_string(),
@@ -110,64 +89,41 @@ async fn assert_all_works(gateway: &Gateway, place: &Place) {
 }
 
 #[tokio::test]
-async fn a_client_certificate_opens_the_broker_and_may_be_the_login() {
+async fn a_client_certificate_opens_the_broker_and_no_other_does() {
     let strict = Strict::start().await;
     let certificate = strict.authority.issue("gateway");
-    strict.add_user("CN=gateway").await;
     let place = Place::declare(&strict.node.url(), Kind::Quorum).await;
-    for external in [false, true] {
-        // Declaring, asking and publishing each have connections of their own.
-        let exchange = unique("declared");
-        let file = strict.authority.path("topology.json");
-        let topology = serde_json::json!({"exchanges": [{"name": exchange, "vhost": "/",
-            "type": "direct", "durable": true, "auto_delete": false, "internal": false,
-            "arguments": {}}]});
-        std::fs::write(&file, topology.to_string()).expect("the directory is ours");
-        let file = file.display().to_string();
-        let more = [("AMQPOST_TOPOLOGY_FILE", file.as_str())];
-        let gateway = strict.gateway(external, Some(&certificate), &more).await;
-        assert_all_works(&gateway, &place).await;
-        broker_is_up(&gateway).await;
-        let ready = gateway.get_path("/readyz").await;
-        assert_eq!(
-            ready.json["topology"]["state"], "declared",
-            "{}",
-            ready.text
-        );
-        let expected = if external {
-            "['CN=gateway']"
-        } else {
-            "[guest]"
-        };
-        wait::until("all connections have one login", SOON, || async {
-            (strict.users().await == expected).then_some(())
-        })
-        .await;
-    }
+    // Declaring, asking and publishing each have connections of their own.
+    let exchange = unique("declared");
+    let file = strict.authority.path("topology.json");
+    let topology = serde_json::json!({"exchanges": [{"name": exchange, "vhost": "/",
+        "type": "direct", "durable": true, "auto_delete": false, "internal": false,
+        "arguments": {}}]});
+    std::fs::write(&file, topology.to_string()).expect("the directory is ours");
+    let file = file.display().to_string();
+    let more = [("AMQPOST_TOPOLOGY_FILE", file.as_str())];
+    let gateway = strict.gateway(Some(&certificate), &more).await;
+    assert_all_works(&gateway, &place).await;
+    broker_is_up(&gateway).await;
+    let ready = gateway.get_path("/readyz").await;
+    assert_eq!(
+        ready.json["topology"]["state"], "declared",
+        "{}",
+        ready.text
+    );
+    wait::until("all connections have one login", SOON, || async {
+        (strict.users().await == "[guest]").then_some(())
+    })
+    .await;
 
     // Nobody gets in with the certificate of another authority, or with none.
     let stranger = Authority::create().issue("gateway");
     for (certificate, words) in [(None, "ertificate"), (Some(&stranger), "ertificate")] {
-        let gateway = strict.gateway(true, certificate, &[]).await;
+        let gateway = strict.gateway(certificate, &[]).await;
         broker_is(&gateway, |broker| {
             let detail = broker["reason"]["detail"].as_str().unwrap_or_default();
             broker["state"] == "down" && detail.contains(words)
         })
         .await;
     }
-
-    // Whose name is nobody's is not let in, and another certificate is used once it is there.
-    let used = strict.authority.issue("nobody");
-    let gateway = strict.gateway(true, Some(&used), &[]).await;
-    broker_is(&gateway, |broker| broker["state"] == "down").await;
-    certificate.replace(&used);
-    let told = || async {
-        gateway
-            .log()
-            .contains("has a new certificate")
-            .then_some(())
-    };
-    wait::until("the certificate is read again", SOON, told).await;
-    broker_is_up(&gateway).await;
-    assert_all_works(&gateway, &place).await;
 }
