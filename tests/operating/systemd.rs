@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use super::gateway;
-use super::support::wait::SOON;
+use super::support::wait::{SOON, blocking_until};
 
 /// Waits until systemd is told a line.
 fn told(socket: &UnixDatagram, line: &str) -> Vec<String> {
@@ -39,7 +39,8 @@ async fn systemd_hears_of_the_start_of_life_and_of_the_stop() {
 async fn a_socket_that_is_gone_is_told_in_the_log_and_changes_nothing() {
     let nowhere = Path::new("/nowhere/at/all");
     let mut gateway = gateway(&[("NOTIFY_SOCKET", nowhere.to_str().expect("UTF-8"))]).await;
-    let log = gateway.log();
-    assert!(log.contains("systemd cannot be told"), "{log}");
+    // It is told once the port answers, so that the first answer may come before the line.
+    let told = || gateway.log().contains("systemd cannot be told");
+    assert!(blocking_until(SOON, told), "{}", gateway.log());
     assert!(gateway.terminate().success());
 }
