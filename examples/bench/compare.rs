@@ -81,7 +81,7 @@ pub async fn run() -> Result<(), Failure> {
     for case in plan.cases() {
         measure_case(&node, &gateway, &plan, case, &mut report).await?;
     }
-    beside::paced(&node, &gateway, plan.paced_for, &mut report).await?;
+    beside::paced(&node, &gateway, &beside::RATES, plan.paced_for, &mut report).await?;
     beside::reference(&node, &mut report, plan.rounds, plan.scale).await?;
     beside::resident(&mut report).await?;
     others::management(&node, &mut report, plan.rounds).await?;
@@ -92,6 +92,22 @@ pub async fn run() -> Result<(), Failure> {
     if let Some(file) = text_argument("--svg") {
         std::fs::write(file, plot::of(&report))?;
     }
+    Ok(())
+}
+
+/// Single posts at one fixed rate alone, `--rate N` a second for `--seconds N`.
+pub async fn paced() -> Result<(), Failure> {
+    let rate = u32::try_from(argument("--rate", 5000))?;
+    let lasts = Duration::from_secs(u64::try_from(argument("--seconds", 20))?);
+    let node = PrivateNode::start().await;
+    let gateway = Gateway::start(&node.url(), false).await?;
+    gateway.wait_ready("\"lanes_up\":4").await;
+    let rounds = argument("--rounds", 3);
+    let mut report = Report::new(rounds);
+    for _ in 0..rounds {
+        beside::paced(&node, &gateway, &[rate], lasts, &mut report).await?;
+    }
+    println!("{}", table::paced(&report));
     Ok(())
 }
 

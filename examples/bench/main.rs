@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example bench -- MODE [--messages N] [--rounds N] [--returned PERCENT]
 //! [--connections N] [--batch N] [--memory]`; the modes are `publisher`, `gateway`, `backlog`,
-//! `poison`, `compare`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
+//! `poison`, `compare`, `paced`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
 //! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
@@ -157,6 +157,7 @@ async fn main() -> Result<(), Failure> {
     let mode = std::env::args().nth(1).unwrap_or_default();
     match mode.as_str() {
         "compare" => return compare::run().await,
+        "paced" => return compare::paced().await,
         compare::reference::MODE => return compare::reference::serve().await,
         _ => {}
     }

@@ -11,7 +11,7 @@ use super::{Gateway, load};
 use crate::{Failure, cpu};
 
 /// Requests a second.
-const RATES: [u32; 2] = [5_000, 10_000];
+pub const RATES: [u32; 2] = [5_000, 10_000];
 /// Requests a second that wait for their final status, among the others.
 const WAITING_PER_SECOND: u32 = 100;
 const SMALL: Case = Case {
@@ -23,12 +23,13 @@ const SMALL: Case = Case {
 pub async fn paced(
     node: &PrivateNode,
     gateway: &Gateway,
+    rates: &[u32],
     lasts: Duration,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let queue = SMALL.declare(&node.url()).await?;
     let payload = "x".repeat(SMALL.payload_bytes);
-    for per_second in RATES {
+    for per_second in rates.iter().copied() {
         let before = Cpu::now(&gateway.pid(), node.beam_pid());
         let run = |way: Way, per_second, connections| {
             let request = way.request(gateway.address(), &queue, &payload);

@@ -44,6 +44,19 @@ pub fn of(report: &Report) -> String {
             row.resident_mib
         );
     }
+    text.push_str(&paced(report));
+    let _ = writeln!(
+        text,
+        "\n{:.0} MiB resident with 100 000 pending messages of 256 bytes\n",
+        report.resident_mib_100k_pending
+    );
+    ratios(report, &mut text);
+    text
+}
+
+/// The runs at fixed rates, a line each.
+pub fn paced(report: &Report) -> String {
+    let mut text = String::new();
     for paced in &report.paced {
         let _ = writeln!(
             text,
@@ -55,12 +68,6 @@ pub fn of(report: &Report) -> String {
             paced.gateway_us
         );
     }
-    let _ = writeln!(
-        text,
-        "\n{:.0} MiB resident with 100 000 pending messages of 256 bytes\n",
-        report.resident_mib_100k_pending
-    );
-    ratios(report, &mut text);
     text
 }
 
