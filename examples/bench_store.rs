@@ -108,6 +108,7 @@ impl Bench {
             partition: (self.drawn >> 60).to_le_bytes()[0] % PARTITIONS,
             key: None,
             due: None,
+            clock_step_ms: 0,
         }
     }
 

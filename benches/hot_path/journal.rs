@@ -66,6 +66,7 @@ impl Hot for Journal {
                 partition: 0,
                 key: None,
                 due: None,
+                clock_step_ms: 0,
             })
             .collect();
         self.open.push_back(new);

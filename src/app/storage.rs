@@ -15,7 +15,7 @@ use crate::relay::dispatch::{self, MemoryBudget};
 use crate::relay::{self, Budget, Relay, Start, Writer};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 use crate::store::sqlite::{self, OpenError, Opened, SqliteStore};
-use crate::store::{OutboxStore, PartitionFacts, ReadStore, WriteStore};
+use crate::store::{Facts, OutboxStore, ReadStore, WriteStore};
 
 /// Bytes of settled messages that a store in memory keeps at most, whatever is configured for files.
 const MEMORY_HISTORY_BYTES_MAX: usize = 256 << 20;
@@ -65,9 +65,11 @@ pub(super) fn open(
         StoreUrl::Sqlite(path) => {
             make_directory(path)?;
             let opened = SqliteStore::open(path, &options(config), clock::wall())?;
+            let facts = facts(&opened, path)?;
             let start = Start {
                 last_row: opened.last_row,
-                scheduled: scheduled(&opened, path)?,
+                scheduled: facts.scheduled,
+                wall: facts.wall,
                 pending: opened.pending,
             };
             let turns = start.pending.iter().map(|partition| partition.messages);
@@ -92,15 +94,12 @@ pub(super) fn open(
     }
 }
 
-/// What is pending and not due.
-fn scheduled(opened: &Opened, path: &Path) -> Result<PartitionFacts, OpenError> {
-    match opened.reader.facts() {
-        Ok(facts) => Ok(facts.scheduled),
-        Err(error) => Err(OpenError::Sqlite {
-            path: path.to_owned(),
-            detail: error.to_string(),
-        }),
-    }
+/// The state that the store was opened in.
+fn facts(opened: &Opened, path: &Path) -> Result<Facts, OpenError> {
+    opened.reader.facts().map_err(|error| OpenError::Sqlite {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })
 }
 
 fn over(

@@ -56,16 +56,16 @@ async fn awaited(
     drop(room);
     let message = message.map_err(|error| refused(&error))?;
     // Whoever waits shall not keep the payload in memory beside those who hold it anyway.
-    let mut record = Box::new(Record::of(&message, None));
+    let record = Box::new(Record::of(&message, None));
     drop(message);
-    record.outcome = match waiter {
+    let settlement = match waiter {
         Some(waiter) => wait::settled_within(gateway, waiter, wait).await,
         None => None,
     };
-    if record.outcome.is_none() {
-        let asked = wait::look_up(gateway, access, record.id).await;
-        record = asked.unwrap_or(record);
-    }
+    let record = match settlement {
+        Some(settlement) => wait::ended(gateway, access, record, settlement).await,
+        None => (wait::look_up(gateway, access, record.id).await).unwrap_or(record),
+    };
     let progress = wait::progress(gateway, &record);
     Ok(answer_with(
         &MessageJson::of_record(&record, &progress),

@@ -67,8 +67,7 @@ async fn cancelled(
         let wish = gateway.backend.cancel(Record::clone(&record)).await;
         match wish.map_err(|error| acting::not_done(&error))? {
             Cancellation::Cancelled(settlement) if record.is_ended_by(&settlement) => {
-                record.outcome = Some(settlement);
-                return Ok(record);
+                record = wait::ended(gateway, access, record, settlement).await;
             }
             // It was replayed since it was looked at.
             Cancellation::Cancelled(_) => record = wait::look_up(gateway, access, id).await?,

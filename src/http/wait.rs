@@ -63,7 +63,7 @@ pub(super) async fn look_up_settled(
     loop {
         // The order matters: a commit between the two is told to the waiter.
         let mut waiter = parts.waiters.register(id.row());
-        let mut record = look_up(parts, access, id).await?;
+        let record = look_up(parts, access, id).await?;
         if record.outcome.is_some() || wait.is_zero() {
             return Ok(record);
         }
@@ -71,14 +71,35 @@ pub(super) async fn look_up_settled(
             settlement = waiter.settled() => {
                 // The end of the life before a replay, of which the record tells already, is no news.
                 if record.is_ended_by(&settlement) {
-                    record.outcome = Some(settlement);
-                    return Ok(record);
+                    let ended = ended(parts, access, record, settlement).await;
+                    if ended.outcome.is_some() {
+                        return Ok(ended);
+                    }
                 }
             }
             () = &mut over => return Ok(record),
             () = stopped(parts.stop.clone()) => return Ok(record),
         }
     }
+}
+
+/// The message of `record`, which was read while it was pending, with its end. Times that move along with
+/// steps of the wall clock may have done so until then: they are told as they were kept with the end.
+/// When the message was replayed since, it is told as it is now.
+pub(super) async fn ended(
+    parts: &Parts,
+    access: &Access,
+    mut record: Box<Record>,
+    settlement: Settlement,
+) -> Box<Record> {
+    if record.has_moving_times()
+        && let Ok(kept) = look_up(parts, access, record.id).await
+    {
+        return kept;
+    }
+    // What is not kept any more, or cannot be asked for now, is told as it is known.
+    record.outcome = Some(settlement);
+    record
 }
 
 /// The final status that `waiter` is told within `wait`, or before the process stops.
@@ -126,21 +147,44 @@ pub(super) async fn follow(
     let mut waiters: Vec<_> = (settling.iter())
         .map(|(record, _)| parts.waiters.register(record.id.row()))
         .collect();
-    let ids: Vec<_> = settling.iter().map(|(record, _)| record.id).collect();
-    let kept = ask(parts, move |store| store.get_many(&ids)).await?;
+    read_anew(parts, settling.iter_mut().map(|(record, _)| record)).await?;
     let end = clock::monotonic() + SETTLING_MAX;
-    for (((record, progress), waiter), kept) in settling.iter_mut().zip(&mut waiters).zip(kept) {
-        if let Lookup::Found(kept) = kept {
-            *record = *kept;
-        }
+    let mut stale = Vec::new();
+    for ((record, _), waiter) in settling.iter_mut().zip(&mut waiters) {
         if record.outcome.is_none() {
             let left = end.saturating_duration_since(clock::monotonic());
             let told = tokio::time::timeout(left, waiter.settled()).await;
             record.outcome = told.ok().filter(|told| record.is_ended_by(told));
+            if record.outcome.is_some() && record.has_moving_times() {
+                stale.push(record);
+            }
         }
+    }
+    // They may have moved until the end; see `ended`.
+    read_anew(parts, stale.into_iter()).await?;
+    for (record, progress) in settling {
         *progress = self::progress(parts, record);
     }
     Ok(followed)
+}
+
+/// What is kept of each of `records` by now; those of which nothing is kept any more stay as they are.
+async fn read_anew<'a>(
+    parts: &Parts,
+    records: impl Iterator<Item = &'a mut Record>,
+) -> Result<(), Problem> {
+    let records: Vec<_> = records.collect();
+    if records.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+    let kept = ask(parts, move |store| store.get_many(&ids)).await?;
+    for (record, kept) in records.into_iter().zip(kept) {
+        if let Lookup::Found(kept) = kept {
+            *record = *kept;
+        }
+    }
+    Ok(())
 }
 
 /// How a message is getting on, if it has not ended.

@@ -24,7 +24,7 @@ use super::lanes::Lanes;
 use super::{AcceptError, Counts, Start};
 use crate::clock;
 use crate::domain::access::Callers;
-use crate::domain::{IdMinter, Message, Turn};
+use crate::domain::{IdMinter, Message, Turn, WallTime};
 use crate::store::{Accepted, Audience, Note, PartitionFacts, ReadStore, StoreError, WriteStore};
 use admission::Reply;
 use commands::Command;
@@ -112,6 +112,8 @@ pub(super) struct Journal {
     budget: Budget,
     lanes: usize,
     settled_wait: Duration,
+    /// The wall clock when something was last committed before this start.
+    last_wall: Option<WallTime>,
     /// Whether the store must know what may have been handed over.
     durable: bool,
     audience: Arc<dyn Audience>,
@@ -162,6 +164,7 @@ impl Journal {
             budget,
             lanes,
             settled_wait,
+            last_wall: start.wall,
             durable,
             audience,
             counts: Counts::default(),

@@ -135,6 +135,8 @@ pub struct Start {
     pub pending: Vec<PartitionFacts>,
     /// What is pending and not due.
     pub scheduled: PartitionFacts,
+    /// The wall clock at the last commit that told it.
+    pub wall: Option<WallTime>,
 }
 
 /// A handle to the relay; clones are the same relay.

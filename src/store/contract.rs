@@ -137,7 +137,14 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
 
     let accepted: Vec<_> = accepted
         .iter()
-        .map(|(partition, bytes, caller, kind)| model.next(*partition, *bytes, *caller, *kind))
+        .map(|(partition, bytes, caller, kind)| {
+            let mut one = model.next(*partition, *bytes, *caller, *kind);
+            // Some were accepted before the step, others after it.
+            if bytes.is_multiple_of(2) {
+                one.step_clock(*clock_step_ms);
+            }
+            one
+        })
         .collect();
     let known = model.known(&accepted);
     if known.is_empty() {
@@ -165,6 +172,8 @@ fn commit(subject: &mut dyn Subject, model: &mut Model, operation: &Operation) {
         bulk: bulk.as_ref(),
         handed_to: handed_to.as_ref().map(|index| pick(index).id.row().into()),
         clock_step_ms: *clock_step_ms,
+        // Not each tells it.
+        wall: (!due.is_empty()).then(|| WallTime::from_unix_ms(1000).moved_by_ms(*clock_step_ms)),
         outbox: &[],
     };
     subject.writer().commit(&batch).expect("commit");
@@ -217,6 +226,7 @@ fn compare_facts(subject: &dyn Subject, model: &Model) {
     assert_eq!(facts.scheduled, model.scheduled());
     assert_eq!(facts.last_row, model.last_row);
     assert_eq!(facts.last_position, model.positions);
+    assert_eq!(facts.wall, model.wall);
     let callers = (0..=CALLERS).map(|number| Some(caller(number)));
     for caller in callers.chain([None]) {
         let tally = subject.reader().tally(caller.as_ref());

@@ -1,6 +1,6 @@
 //! The state of a store, in numbers.
 
-use crate::domain::RowId;
+use crate::domain::{RowId, WallTime};
 
 /// What is pending of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct Facts {
     pub horizon: Option<RowId>,
     /// The number of the last settlement, from 1.
     pub last_position: u64,
+    /// What the wall clock was when something was last kept ([`super::Batch::wall`]), and not long before
+    /// the end while messages were pending. A wall clock that is behind it was set back since.
+    pub wall: Option<WallTime>,
 }
 
 impl Facts {

@@ -49,6 +49,27 @@ pub struct Accepted {
     /// It is *scheduled*: pending, and with no turn before it has become due ([`Batch::due`]).
     /// Without this its turn is its row.
     pub due: Option<Due>,
+    /// By how much the wall clock has stepped between its acceptance and [`Batch::wall`]. It is in `due`
+    /// already, and in the time to give it up at.
+    pub clock_step_ms: i64,
+}
+
+impl Accepted {
+    /// The wall clock has stepped since it was accepted: the ends of its durations move along, as those
+    /// of what is kept do by [`Batch::clock_step_ms`].
+    pub fn step_clock(&mut self, by_ms: i64) {
+        self.clock_step_ms = self.clock_step_ms.saturating_add(by_ms);
+        if let Some(due) = self.due.as_mut().filter(|due| due.moves) {
+            due.at = due.at.moved_by_ms(by_ms);
+        }
+    }
+
+    /// When it is given up, unless it is scheduled: then its time begins when it is due.
+    #[must_use]
+    pub fn give_up_at(&self) -> Option<WallTime> {
+        let at = self.message.give_up_at(self.message.starts_at())?;
+        Some(at.moved_by_ms(self.clock_step_ms))
+    }
 }
 
 /// A scheduled message that goes now: it is due.
@@ -102,12 +123,15 @@ pub struct Batch<'a> {
     pub handed_to: Option<Turn>,
     /// The wall clock has stepped forward by so much against the monotonic one (back when it is
     /// negative): every time that is the end of a duration ([`Due::moves`], [`Record::give_up_at`] of
-    /// what is pending, [`Delivery::next_at`]) moves along. It goes before everything else.
+    /// what is pending, [`Delivery::next_at`]) moves along. It goes before everything else, and what is
+    /// new in the batch has it in its times already ([`Accepted::step_clock`]).
     pub clock_step_ms: i64,
+    /// The wall clock, all steps included. The last one is told at the next opening ([`Facts::wall`]).
+    pub wall: Option<WallTime>,
 }
 
 impl Batch<'_> {
-    /// Whether there is nothing to keep.
+    /// Whether there is nothing to keep; what the wall clock is only goes along.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.accepted.is_empty()
@@ -240,7 +264,8 @@ pub trait WriteStore: Send + 'static {
     fn replayable(&mut self, id: MessageId) -> Result<Replayable, StoreError>;
 
     /// A bounded slice (a few milliseconds) of what else is to be done, for the writer to call
-    /// between commits, and at least every second when there are none.
+    /// between commits, and at least every second when there are none. `now` is the wall clock, and the
+    /// store was told of all its steps: while messages wait, it may be kept as [`Facts::wall`].
     ///
     /// # Errors
     /// As [`StoreError`] says; only `Fatal` is of interest.

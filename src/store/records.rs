@@ -74,6 +74,12 @@ impl Record {
 }
 
 impl Record {
+    /// Whether it tells times that may move along with steps of the wall clock until it has ended.
+    #[must_use]
+    pub fn has_moving_times(&self) -> bool {
+        self.deliver_at.is_some() || self.give_up_at.is_some()
+    }
+
     /// Whether a settlement is the end of the life that the record tells of, and not of an earlier or
     /// a later one.
     #[must_use]

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::left_over;
+
 /// More than any campaign writes; it is memory only once it is used.
 const SIZE: &str = "3g";
 
@@ -20,10 +22,12 @@ pub(crate) struct SmallDisk {
 impl SmallDisk {
     /// Makes one, or says why not.
     pub(crate) fn new() -> Result<Self, String> {
-        let directory = tempfile::Builder::new()
-            .prefix("amqpost-disk-")
-            .tempdir()
-            .map_err(|error| error.to_string())?;
+        let directory = left_over::directory().map_err(|error| error.to_string())?;
+        Self::mounted_on(directory)
+    }
+
+    /// The same, on this directory.
+    pub(crate) fn mounted_on(directory: TempDir) -> Result<Self, String> {
         let mut mount = Command::new("mount");
         mount.args([
             "-t",

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::account;
 use super::bad_disk::{self, SmallDisk};
 use super::broker_faults::{BrokerFaults, Networks};
 use super::choices::{GROUPS, WRITERS, dice};
-use super::gateway_faults::{GatewayFaults, Means, set_clock};
+use super::gateway_faults::{GatewayFaults, Means, clock_variables, set_clock};
 use super::ledger::{self, Violation};
+use super::left_over;
 use super::messages::group_name;
 use super::places::{Places, QUEUES};
 use super::receiver::{CALLBACK_SECRET, Receiver};
@@ -34,7 +35,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs one, prints its account and gives what is not as it was promised.
 pub(crate) async fn run(seed: u64, length: Duration) -> Vec<Violation> {
-    let scratch = tempfile::tempdir().expect("there is room for temporary files");
+    left_over::remove();
+    let scratch = left_over::directory().expect("there is room for temporary files");
     let means = means(scratch.path().join("clock"));
     let node = PrivateNode::start().await;
     Places::at(&node.url()).await.declare().await;
@@ -81,23 +83,40 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Vec<Violation> {
         ahead_seconds: 0,
     };
     let mut readers = readers(&site);
-    let writers = writers(&site, &stop);
-    let networks = tokio::spawn(networks.run(stop.clone()));
-    let broker = tokio::spawn(broker.run(stop.clone()));
-    let gateway = tokio::spawn(gateway.run(stop));
+    let mut writers = writers(&site, &stop);
+    let mut networks = tokio::spawn(networks.run(stop.clone()));
+    let mut broker = tokio::spawn(broker.run(stop.clone()));
+    let mut gateway = tokio::spawn(gateway.run(stop));
 
-    tokio::time::sleep(length).await;
+    // Whoever panics ends it at once: the rest would be told of half a campaign.
+    tokio::select! {
+        () = tokio::time::sleep(length) => {}
+        early = &mut networks => gone(&site, "what troubles the networks", early.err()),
+        early = &mut broker => gone(&site, "what troubles the broker", early.err()),
+        early = &mut gateway => gone(&site, "what troubles the gateway", early.err()),
+        Some(early) = writers.join_next() => gone(&site, "a writer", early.err()),
+        Some(early) = readers.join_next() => gone(&site, "a reader", early.err()),
+    }
     site.say("no more faults");
     let _ = tell.send(true);
-    // Kept until the end: dropping them ends them.
-    let (networks, broker) = (networks.await, broker.await);
-    let (_networks, _broker) = (
-        networks.expect("it does not panic"),
-        broker.expect("it does not panic"),
-    );
-    let mut gateway = gateway.await.expect("it does not panic");
-    writers.join_all().await;
-    drain(&site).await;
+    let ends = async {
+        // Kept until the end: dropping them ends them.
+        let kept = match tokio::try_join!(networks, broker, gateway) {
+            Ok(kept) => kept,
+            Err(error) => gone(&site, "what makes trouble", Some(error)),
+        };
+        while let Some(ended) = writers.join_next().await {
+            if let Err(error) = ended {
+                gone(&site, "a writer", Some(error));
+            }
+        }
+        drain(&site).await;
+        kept
+    };
+    let (_networks, _broker, mut gateway) = tokio::select! {
+        kept = ends => kept,
+        Some(early) = readers.join_next() => gone(&site, "a reader", early.err()),
+    };
     readers.shutdown().await;
 
     if let Some(status) = gateway.gateway.ended() {
@@ -117,6 +136,16 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Vec<Violation> {
         keep(&gateway, &violations);
     }
     violations
+}
+
+/// Somebody has ended who should go on.
+fn gone(site: &Site, who: &str, error: Option<JoinError>) -> ! {
+    let how = error.map_or_else(|| "before its time".into(), |error| error.to_string());
+    panic!(
+        "seed {}, after {} ms: {who} ended: {how}",
+        site.seed,
+        site.now_ms()
+    );
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -179,13 +208,7 @@ fn settings(seed: u64, broker: &TcpProxy, means: &Means) -> Vec<(String, String)
         ));
     }
     if let (Ok(file), Ok(library)) = (&means.clock, bad_disk::faketime()) {
-        all.extend([
-            ("LD_PRELOAD".into(), library.display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE".into(), file.display().to_string()),
-            ("FAKETIME_CACHE_DURATION".into(), "1".into()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC".into(), "1".into()),
-            ("NO_FAKE_STAT".into(), "1".into()),
-        ]);
+        all.extend(clock_variables(file, &library));
     }
     all
 }

@@ -29,8 +29,8 @@ pub(crate) struct GatewayFaults {
     pub(crate) site: Arc<Site>,
     pub(crate) gateway: Gateway,
     pub(crate) means: Means,
-    /// How far the gateway's clock was set ahead.
-    pub(crate) ahead_seconds: u64,
+    /// How far the gateway's clock is ahead; behind when it is negative.
+    pub(crate) ahead_seconds: i64,
 }
 
 impl GatewayFaults {
@@ -93,7 +93,7 @@ impl GatewayFaults {
             }
             Fault::ClockStep => {
                 let file = self.means.clock.as_ref().map_err(Clone::clone)?;
-                self.ahead_seconds += step.ahead_seconds;
+                self.ahead_seconds += step.clock_step_seconds;
                 set_clock(file, self.ahead_seconds)?;
             }
             _ => {
@@ -141,13 +141,26 @@ impl GatewayFaults {
     }
 }
 
-/// The gateway's clock is so far ahead of the true time.
-pub(crate) fn set_clock(file: &Path, ahead_seconds: u64) -> Result<(), String> {
+/// The gateway's clock is so far ahead of the true time, or behind it when that is negative.
+pub(crate) fn set_clock(file: &Path, ahead_seconds: i64) -> Result<(), String> {
     // Renamed, so that nobody reads half of it.
     let new = file.with_extension("new");
-    std::fs::write(&new, format!("+{ahead_seconds}\n"))
+    std::fs::write(&new, format!("{ahead_seconds:+}\n"))
         .and_then(|()| std::fs::rename(&new, file))
         .map_err(|error| error.to_string())
+}
+
+/// What a gateway is started with whose clock is as far off as `file` says.
+pub(crate) fn clock_variables(file: &Path, library: &Path) -> Vec<(String, String)> {
+    [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_CACHE_DURATION", "1".into()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ("NO_FAKE_STAT", "1".into()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 /// Waits for so long. Whether it is time to stop.

@@ -106,9 +106,9 @@ pub(crate) struct Step {
     pub(crate) bytes: u64,
     /// What each sync of a slow disk takes.
     pub(crate) sync_ms: u64,
-    /// By how much the gateway's clock is set ahead. Set back, it would keep delayed messages waiting whose
-    /// acceptance or process it falls together with, as the README says.
-    pub(crate) ahead_seconds: u64,
+    /// By how much the gateway's clock is set ahead, or back when it is negative: mostly by more than the
+    /// campaign waits at its end, so that what follows such a step is seen never to end.
+    pub(crate) clock_step_seconds: i64,
 }
 
 impl Fault {
@@ -164,7 +164,8 @@ impl Iterator for Plan {
             },
             bytes: dice.random_range(1..60_000),
             sync_ms: dice.random_range(20..400),
-            ahead_seconds: dice.random_range(1..60),
+            clock_step_seconds: dice.random_range(1..3_600)
+                * if dice.random_bool(0.5) { 1 } else { -1 },
         })
     }
 }

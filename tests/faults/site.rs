@@ -78,11 +78,7 @@ impl Site {
 
     /// Writes down a final status that was answered.
     pub(crate) fn answered(&self, outcome: Outcome) {
-        let digest = outcome.digest.without_moving_times();
-        self.books
-            .lock()
-            .answered
-            .push(Outcome { digest, ..outcome });
+        self.books.lock().answered.push(outcome);
     }
 
     /// Asks as callers do. Nothing when no whole answer came.

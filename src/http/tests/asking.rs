@@ -115,8 +115,8 @@ async fn what_ends_while_the_store_is_being_asked_is_told_at_once() {
         found
     };
     let reader = Silent {
-        keys: None,
         get: Some(Box::new(get)),
+        ..Silent::default()
     };
     let limits = Limits::default();
     let rig = Rig::over(store, Arc::new(reader), limits, Settings::default());
@@ -230,11 +230,24 @@ type Get = Box<dyn Fn(MessageId) -> Lookup + Send + Sync>;
 pub(super) struct Silent {
     keys: Option<MemoryStore>,
     get: Option<Get>,
+    /// Whether it answers for many messages at once as for each.
+    many: bool,
 }
 
 impl Silent {
     pub(super) fn with_keys(keys: Option<MemoryStore>) -> Self {
-        Self { keys, get: None }
+        Self {
+            keys,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with_get(get: Get) -> Self {
+        Self {
+            get: Some(get),
+            many: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -244,8 +257,11 @@ impl ReadStore for Silent {
         self.get.as_ref().map(|get| get(id)).ok_or_else(gone)
     }
 
-    fn get_many(&self, _: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
-        Err(StoreError::Unavailable("gone".into()))
+    fn get_many(&self, ids: &[MessageId]) -> Result<Vec<Lookup>, StoreError> {
+        if !self.many {
+            return Err(StoreError::Unavailable("gone".into()));
+        }
+        ids.iter().map(|id| self.get(*id)).collect()
     }
 
     fn used_keys(

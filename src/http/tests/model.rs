@@ -50,6 +50,8 @@ pub(super) struct Model {
     /// What the next cancellations and replays come to, instead of being carried out.
     pub(super) cancellations: Mutex<VecDeque<Cancellation>>,
     pub(super) replayings: Mutex<VecDeque<Replay>>,
+    /// By how much the wall clock steps with each end.
+    pub(super) clock_step_ms: Mutex<i64>,
     /// How the next change of webhooks fails, if it shall.
     pub(super) write_fails: Mutex<Option<StoreError>>,
 }
@@ -82,6 +84,7 @@ impl Model {
         let settled = [settlement.clone()];
         let batch = Batch {
             settled: &settled,
+            clock_step_ms: *self.clock_step_ms.lock(),
             ..Batch::default()
         };
         self.commit(&batch, id);
@@ -152,6 +155,7 @@ impl Model {
             partition: 0,
             key,
             due: message.due().filter(|due| due.at > now),
+            clock_step_ms: 0,
         }];
         let batch = Batch {
             accepted: &accepted,
@@ -282,6 +286,7 @@ impl Rig {
             accepting: Mutex::new(true),
             cancellations: Mutex::default(),
             replayings: Mutex::default(),
+            clock_step_ms: Mutex::default(),
             write_fails: Mutex::default(),
         });
         let (leaving, is_leaving) = watch::channel(false);

@@ -1,13 +1,20 @@
 //! What a caller wishes beyond publishing, in each form of a message.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use super::asking::Silent;
 use super::model::Rig;
 use super::refusing::assert_refused;
 use crate::clock;
 use crate::domain::{Deliver, Limits, Status, Terms, WallTime};
 use crate::http::Settings;
 use crate::relay::Progress;
+use crate::store::ReadStore as _;
+use crate::store::memory::{HistoryBudget, MemoryStore};
 
 /// What is accepted, and at which fields the same is refused.
 const FAULTY: [(&str, &str, &[&str]); 13] = [
@@ -235,4 +242,89 @@ async fn a_list_is_of_one_group_of_one_caller() {
     let messages = listed["messages"].as_array().expect("messages");
     let ids: Vec<_> = messages.iter().map(|message| &message["id"]).collect();
     assert_eq!(ids, [&json!(second), &json!(first)]);
+}
+
+/// A gateway with a message whose end comes along with a step of the clock, the path of the message, and how
+/// often it was looked up.
+async fn stepping() -> (Rig, String, Arc<AtomicUsize>) {
+    let store = MemoryStore::new(HistoryBudget {
+        keys_kept: Duration::from_hours(24),
+        messages_max: 10,
+        bytes_max: 1 << 20,
+    });
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (reader, counted) = (store.clone(), Arc::clone(&looks));
+    let reader = Silent::with_get(Box::new(move |id| {
+        let found = reader.get(id).expect("an answer");
+        counted.fetch_add(1, Ordering::SeqCst);
+        found
+    }));
+    let rig = Rig::over(
+        store,
+        Arc::new(reader),
+        Limits::default(),
+        Settings::default(),
+    );
+    *rig.model.clock_step_ms.lock() = -3_600_000;
+    rig.publish(r#"{"payload":1,"delay_ms":60000,"give_up_after_ms":5000}"#)
+        .await;
+    let path = format!("/v1/messages/{}", rig.model.only().id);
+    (rig, path, looks)
+}
+
+/// Ends the message once it was looked up so often while it was pending.
+async fn ends_after(rig: &Rig, looks: &AtomicUsize, count: usize) {
+    while looks.load(Ordering::SeqCst) < count {
+        tokio::task::yield_now().await;
+    }
+    rig.model.expire(rig.model.only().id);
+}
+
+#[tokio::test]
+async fn who_cancels_is_told_the_times_as_everybody_is_also_when_the_clock_steps_then() {
+    let (rig, path, _) = stepping().await;
+    let told = rig.act(&format!("{path}/cancel")).await.json();
+    assert_eq!(told["reason"]["code"], "cancelled");
+    assert_eq!(told["give_up_at"], "2026-11-22T09:01:05.123Z");
+    assert_eq!(rig.get(&path).await.json(), told);
+}
+
+#[tokio::test]
+async fn who_waits_is_told_the_times_as_everybody_is_also_when_the_clock_steps_then() {
+    let (rig, path, looks) = stepping().await;
+    let prefer = [("prefer", "wait=20")];
+    let waits = rig.get_with(&path, &prefer);
+    let (told, ()) = tokio::join!(waits, ends_after(&rig, &looks, 1));
+    assert_eq!(told.json()["give_up_at"], "2026-11-22T09:01:05.123Z");
+    assert_eq!(rig.get(&path).await.json(), told.json());
+}
+
+#[tokio::test]
+async fn who_asks_while_the_end_is_committed_is_told_the_times_as_everybody_is() {
+    let (rig, path, looks) = stepping().await;
+    rig.model.progress.lock().settling = true;
+    // Once for the question, and once more when somebody waits for the commit.
+    let (told, ()) = tokio::join!(rig.get(&path), ends_after(&rig, &looks, 2));
+    *rig.model.progress.lock() = Progress::default();
+    assert_eq!(told.json()["give_up_at"], "2026-11-22T09:01:05.123Z");
+    assert_eq!(rig.get(&path).await.json(), told.json());
+}
+
+#[tokio::test]
+async fn who_publishes_and_waits_is_told_the_times_as_everybody_is_also_when_the_clock_steps_then()
+{
+    let rig = Rig::new();
+    *rig.model.clock_step_ms.lock() = -3_600_000;
+    let body = r#"{"payload":1,"give_up_after_ms":5000}"#;
+    let waits = rig.publish_with(&[("prefer", "wait=20")], body);
+    let ends = async {
+        while rig.model.waiters.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        rig.model.expire(rig.model.only().id);
+    };
+    let (told, ()) = tokio::join!(waits, ends);
+    assert_eq!(told.json()["give_up_at"], "2026-11-22T09:00:05.123Z");
+    let path = format!("/v1/messages/{}", rig.model.only().id);
+    assert_eq!(rig.get(&path).await.json(), told.json());
 }

@@ -9,6 +9,7 @@ use super::{Budget, Journal, Phase, Queue};
 use crate::domain::order::OrderKey;
 use crate::domain::{Draft, Message, MessageId, WallTime};
 use crate::relay::AcceptError;
+use crate::relay::dispatch::Moment;
 use crate::store::{Accepted, KeyUse};
 use crate::{chance, clock};
 
@@ -27,7 +28,15 @@ pub(super) struct Reply {
     /// How many, of those that are queued.
     pub(super) messages: usize,
     pub(super) sender: oneshot::Sender<Result<(), AcceptError>>,
+    /// When it was to be queued.
     pub(super) queued_at: Instant,
+    /// When the messages were accepted.
+    pub(super) accepted: Moment,
+}
+
+fn both_clocks() -> Moment {
+    let (now, wall) = clock::both();
+    Moment { now, wall }
 }
 
 async fn answer(committed: Committed) -> Result<(), AcceptError> {
@@ -91,11 +100,13 @@ impl Journal {
         let (sender, committed) = oneshot::channel();
         let queued_at = clock::monotonic();
         let mut queue = self.queue.lock();
-        let message = queue.admit(draft.into(), clock::wall(), lane, &self.budget)?;
+        let accepted = both_clocks();
+        let message = queue.admit(draft.into(), accepted.wall, lane, &self.budget)?;
         queued(message.id);
         queue.replies.push_back(Reply {
             messages: 1,
             queued_at,
+            accepted,
             sender,
         });
         drop(queue);
@@ -124,13 +135,13 @@ impl Journal {
         let (mut messages, mut bytes) = (0, 0);
         let queued_at = clock::monotonic();
         let mut queue = self.queue.lock();
-        let accepted_at = clock::wall();
+        let accepted = both_clocks();
         while admitted.len() < REPLY_MESSAGES_MAX && bytes < REPLY_BYTES_MAX {
             let Some(request) = requests.next() else {
                 break;
             };
             let lane = OrderKey::of(&request.draft).lane(self.lanes);
-            let one = queue.admit(request, accepted_at, lane, &self.budget);
+            let one = queue.admit(request, accepted.wall, lane, &self.budget);
             if let Ok(message) = &one {
                 messages += 1;
                 bytes += message.draft.payload.len();
@@ -142,6 +153,7 @@ impl Journal {
                 messages,
                 sender,
                 queued_at,
+                accepted,
             });
             drop(queue);
             self.work.notify_one();
@@ -182,6 +194,7 @@ impl Queue {
             partition: u8::try_from(lane).unwrap_or(u8::MAX),
             key,
             due,
+            clock_step_ms: 0,
         });
         Ok(message)
     }

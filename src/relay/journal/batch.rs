@@ -2,6 +2,7 @@
 
 use super::going::{BulkChange, Going, How};
 use super::outbox::Outbox;
+use super::times::Look;
 use super::{Queue, Reply};
 use crate::clock;
 use crate::domain::{Caller, Message, Turn, WallTime};
@@ -47,6 +48,7 @@ pub(super) struct Batch {
     cancelled: Vec<(Tell<Cancellation>, Settlement)>,
     noted: Vec<Note>,
     pub(super) clock_step_ms: i64,
+    pub(super) wall: Option<WallTime>,
     /// From this commit on the store knows that everything up to here may have been handed over.
     pub(super) handed_to: Option<Turn>,
     /// The store had no room for what is new.
@@ -60,8 +62,8 @@ impl Batch {
     /// Takes what is queued: of the new messages as many as one commit may have, the oldest first, and
     /// what has got its turn before the rest. With `gate`, all of it may be handed over after the
     /// commit. It is `wall`, and nothing has happened later: when the clock was set back since, that is
-    /// when it did.
-    pub(super) fn take(&mut self, queue: &mut Queue, gate: bool, wall: WallTime) {
+    /// when it did. The commit brings the steps of the clock up to `look` with it.
+    pub(super) fn take(&mut self, queue: &mut Queue, gate: bool, look: &Look, wall: WallTime) {
         let (requests, messages) = fitting(queue);
         if messages == queue.accepted.len() {
             std::mem::swap(&mut self.accepted, &mut queue.accepted);
@@ -69,6 +71,7 @@ impl Batch {
             self.accepted.extend(queue.accepted.drain(..messages));
         }
         self.replies.extend(queue.replies.drain(..requests));
+        self.step_accepted(look);
         self.take_going(queue);
         for mut one in queue.settled.drain(..) {
             let settled_at = &mut one.settlement.settled_at;
@@ -83,9 +86,27 @@ impl Batch {
         self.outbox.no_later_than(wall);
         self.noted = std::mem::take(&mut queue.noted);
         self.handed_to = gate.then(|| queue.last_turn());
+        self.wall = Some(look.wall);
         queue.gate_wanted = false;
         queue.settled_since = None;
         queue.urgent = false;
+    }
+
+    /// What was accepted under another wall clock than that of `look` has the ends of its durations by
+    /// that one; now the store has them all by the same.
+    fn step_accepted(&mut self, look: &Look) {
+        let mut rest = &mut self.accepted[..];
+        for reply in &self.replies {
+            let theirs = reply.messages.min(rest.len());
+            let (theirs, others) = rest.split_at_mut(theirs);
+            rest = others;
+            let step_ms = look.step_since(reply.accepted);
+            if step_ms != 0 {
+                for one in theirs {
+                    one.step_clock(step_ms);
+                }
+            }
+        }
     }
 
     fn take_going(&mut self, queue: &mut Queue) {
@@ -176,6 +197,7 @@ impl Batch {
             bulk: self.bulk.as_ref().map(|change| &change.bulk),
             handed_to: self.handed_to,
             clock_step_ms: self.clock_step_ms,
+            wall: self.wall,
         }
     }
 
@@ -276,6 +298,7 @@ impl Batch {
         self.has_withdrawn = false;
         self.was_refused = false;
         self.clock_step_ms = 0;
+        self.wall = None;
         self.handed_to = None;
     }
 }
@@ -303,8 +326,26 @@ fn fitting(queue: &Queue) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
     use super::*;
-    use crate::domain::{MessageId, RowId, Status};
+    use crate::domain::{Deliver, MessageId, RowId, Status, Terms};
+    use crate::relay::dispatch::Moment;
+    use crate::store::contract::samples;
+
+    fn wall(ms: u64) -> WallTime {
+        WallTime::from_unix_ms(ms)
+    }
+
+    fn look(now: Instant, at_ms: u64) -> Look {
+        Look {
+            now,
+            wall: wall(at_ms),
+            step_ms: 0,
+        }
+    }
 
     fn ended_at(number: u64, ms: u64) -> Settled {
         Settled {
@@ -315,7 +356,7 @@ mod tests {
                 attempts: 1,
                 duplicate_possible: false,
                 revision: 2,
-                settled_at: WallTime::from_unix_ms(ms),
+                settled_at: wall(ms),
             },
             bytes: 1,
             group: None,
@@ -330,9 +371,75 @@ mod tests {
             ..Queue::default()
         };
         let mut batch = Batch::default();
-        batch.take(&mut queue, false, WallTime::from_unix_ms(500));
+        let look = look(clock::monotonic(), 500);
+        batch.take(&mut queue, false, &look, wall(500));
         let at = |one: &Settlement| one.settled_at.unix_ms();
         let times: Vec<_> = batch.settled.iter().map(at).collect();
         assert_eq!(times, [500, 400, 500]);
+    }
+
+    /// Accepted at a time of the wall clock, due by `deliver` or at once, and given up 9 s later.
+    fn accepted(row: u64, at_ms: u64, deliver: Option<Deliver>) -> Accepted {
+        let mut one = samples::one(row, "payload");
+        let message = Arc::make_mut(&mut one.message);
+        message.accepted_at = wall(at_ms);
+        let terms = Terms {
+            deliver,
+            give_up_after_ms: Some(9000),
+            ..Terms::default()
+        };
+        message.draft.terms = terms.boxed();
+        one.due = one.message.due();
+        one
+    }
+
+    fn reply(messages: usize, now: Instant, at_ms: u64) -> Reply {
+        Reply {
+            messages,
+            sender: tokio::sync::oneshot::channel().0,
+            queued_at: now,
+            accepted: Moment {
+                now,
+                wall: wall(at_ms),
+            },
+        }
+    }
+
+    #[test]
+    fn spans_that_began_under_another_wall_clock_are_as_long_as_they_were() {
+        const HOUR_MS: u64 = 3_600_000;
+        let start = clock::monotonic();
+        let after = |ms| start + Duration::from_millis(ms);
+        let by_the_wall = Some(Deliver::At(wall(HOUR_MS + 8000)));
+        let delayed = Some(Deliver::After { ms: 5000 });
+        let mut queue = Queue {
+            accepted: vec![
+                // An hour ahead, before the clock was set back.
+                accepted(1, HOUR_MS + 1000, delayed),
+                accepted(2, HOUR_MS + 1000, by_the_wall),
+                accepted(3, HOUR_MS + 1000, None),
+                // After it.
+                accepted(4, 1200, delayed),
+                // When it was set ahead, after the look.
+                accepted(5, HOUR_MS + 1400, delayed),
+                accepted(6, HOUR_MS + 1400, None),
+            ],
+            replies: VecDeque::from([
+                reply(3, after(0), HOUR_MS + 1000),
+                reply(1, after(200), 1200),
+                reply(2, after(400), HOUR_MS + 1400),
+            ]),
+            ..Queue::default()
+        };
+        let mut batch = Batch::default();
+        batch.take(&mut queue, false, &look(after(300), 1300), wall(1400));
+        let due = |one: &Accepted| one.due.map(|due| due.at.unix_ms());
+        let all: Vec<_> = batch.accepted.iter().map(due).collect();
+        let by_the_wall = Some(HOUR_MS + 8000);
+        let expected = [Some(6000), by_the_wall, None, Some(6200), Some(6400), None];
+        assert_eq!(all, expected);
+        let give_up = |at: usize| batch.accepted[at].give_up_at().map(WallTime::unix_ms);
+        assert_eq!([2, 5].map(give_up), [Some(10_000), Some(10_400)]);
+        assert_eq!(batch.whole().wall, Some(wall(1300)));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::domain::{Turn, WallTime};
+use crate::relay::dispatch::Moment;
 
 /// Less than this is no step of the wall clock: clocks are slewed, and looked at one after the other.
 const STEP_MS_MIN: u64 = 1000;
@@ -20,10 +21,18 @@ pub(super) struct Look {
     pub(super) step_ms: i64,
 }
 
+impl Look {
+    /// By how much the wall clock has stepped between `moment`, at which both clocks were looked at, and
+    /// this look, whichever was first.
+    pub(super) fn step_since(&self, moment: Moment) -> i64 {
+        step_ms(moment, super::moment(self))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Times {
-    looked_at: (Instant, WallTime),
+    looked_at: Moment,
     /// When the next scheduled message is due.
     next_due: Option<WallTime>,
     /// Some pending message may have a time that is over at some time.
@@ -33,10 +42,21 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Something may be due or overdue already, when the store is not empty.
-    pub(super) fn new(now: Instant, wall: WallTime, scheduled: bool, pending: bool) -> Self {
+    /// Something may be due or overdue already, when the store is not empty. `last` is what the wall
+    /// clock was before the start: if it is behind that, it was set back while nobody looked. Whether it
+    /// was set forward nobody can tell from the time that has passed.
+    pub(super) fn new(
+        start: Moment,
+        last: Option<WallTime>,
+        scheduled: bool,
+        pending: bool,
+    ) -> Self {
+        let Moment { now, wall } = start;
         Self {
-            looked_at: (now, wall),
+            looked_at: Moment {
+                now,
+                wall: last.map_or(wall, |last| last.max(wall)),
+            },
             next_due: scheduled.then(WallTime::default),
             may_expire: pending || scheduled,
             overdue_at: now,
@@ -45,16 +65,9 @@ impl Times {
     }
 
     /// The clocks were looked at.
-    pub(super) fn look(&mut self, now: Instant, wall: WallTime) -> Look {
-        let (last_now, last_wall) = std::mem::replace(&mut self.looked_at, (now, wall));
-        let passed_ms = whole_ms(now.saturating_duration_since(last_now));
-        let expected = last_wall.plus_ms(passed_ms).unix_ms();
-        let ahead_ms = i128::from(wall.unix_ms()) - i128::from(expected);
-        let step_ms = if ahead_ms.unsigned_abs() < u128::from(STEP_MS_MIN) {
-            0
-        } else {
-            i64::try_from(ahead_ms).unwrap_or(if ahead_ms < 0 { i64::MIN } else { i64::MAX })
-        };
+    pub(super) fn look(&mut self, (now, wall): (Instant, WallTime)) -> Look {
+        let look = Moment { now, wall };
+        let step_ms = step_ms(std::mem::replace(&mut self.looked_at, look), look);
         if step_ms != 0 {
             // What was due before may be later now, and the other way round.
             self.next_due = self.next_due.map(|_| WallTime::default());
@@ -117,8 +130,19 @@ impl Times {
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// By how much the wall clock has gone further than the monotonic one; 0 is less than a step.
+fn step_ms(from: Moment, to: Moment) -> i64 {
+    let ms = |duration: Duration| i128::try_from(duration.as_millis()).unwrap_or(i128::MAX);
+    let passed_ms = match to.now.checked_duration_since(from.now) {
+        Some(passed) => ms(passed),
+        None => -ms(from.now.saturating_duration_since(to.now)),
+    };
+    let shown_ms = i128::from(to.wall.unix_ms()) - i128::from(from.wall.unix_ms());
+    let ahead_ms = shown_ms.saturating_sub(passed_ms);
+    if ahead_ms.unsigned_abs() < u128::from(STEP_MS_MIN) {
+        return 0;
+    }
+    i64::try_from(ahead_ms).unwrap_or(if ahead_ms < 0 { i64::MIN } else { i64::MAX })
 }
 
 #[cfg(test)]
@@ -130,6 +154,11 @@ mod tests {
         WallTime::from_unix_ms(ms)
     }
 
+    fn moment(now: Instant, ms: u64) -> Moment {
+        let wall = wall(ms);
+        Moment { now, wall }
+    }
+
     fn after(now: Instant, ms: u64) -> Instant {
         now + Duration::from_millis(ms)
     }
@@ -137,8 +166,8 @@ mod tests {
     #[test]
     fn a_step_of_the_wall_clock_is_told_once_and_in_its_direction() {
         let now = clock::monotonic();
-        let mut times = Times::new(now, wall(100_000), false, false);
-        let mut step = |ms, at| times.look(after(now, ms), wall(at)).step_ms;
+        let mut times = Times::new(moment(now, 100_000), None, false, false);
+        let mut step = |ms, at| times.look((after(now, ms), wall(at))).step_ms;
         assert_eq!(step(10, 100_010), 0);
         assert_eq!(step(20, 3_700_020), 3_600_000);
         assert_eq!(step(30, 3_700_030), 0);
@@ -150,19 +179,53 @@ mod tests {
     fn less_than_a_second_is_no_step_and_a_second_is_one() {
         let now = clock::monotonic();
         let step = |at| {
-            let mut times = Times::new(now, wall(100_000), false, false);
-            times.look(after(now, 500), wall(at)).step_ms
+            let mut times = Times::new(moment(now, 100_000), None, false, false);
+            times.look((after(now, 500), wall(at))).step_ms
         };
         assert_eq!((step(101_499), step(101_500)), (0, 1000));
         assert_eq!((step(99_501), step(99_500)), (0, -1000));
     }
 
     #[test]
+    fn a_clock_that_is_behind_what_it_was_before_the_start_was_set_back() {
+        let now = clock::monotonic();
+        let step = |last, at| {
+            let mut times = Times::new(moment(now, at), Some(wall(last)), true, true);
+            times.look((after(now, 10), wall(at + 10))).step_ms
+        };
+        assert_eq!(step(3_700_000, 100_000), -3_600_000);
+        assert_eq!((step(101_000, 100_000), step(100_999, 100_000)), (-1000, 0));
+        // Nobody can tell a step forward from the time that the gateway was away.
+        assert_eq!(step(100_000, 3_700_000), 0);
+    }
+
+    #[test]
+    fn a_moment_before_or_after_a_look_shows_whether_the_clock_has_stepped_between_them() {
+        let now = clock::monotonic();
+        let look = |ms, at| Look {
+            now: after(now, ms),
+            wall: wall(at),
+            step_ms: 0,
+        };
+        let accepted = moment(after(now, 5000), 100_000);
+        let since = |ms, at| look(ms, at).step_since(accepted);
+        assert_eq!((since(5100, 100_100), since(4900, 99_900)), (0, 0));
+        assert_eq!(
+            (since(5100, 40_100), since(5100, 160_100)),
+            (-60_000, 60_000)
+        );
+        assert_eq!(
+            (since(4900, 39_900), since(4900, 159_900)),
+            (-60_000, 60_000)
+        );
+    }
+
+    #[test]
     fn a_long_sleep_of_the_process_is_no_step() {
         let now = clock::monotonic();
-        let mut times = Times::new(now, wall(100_000), false, false);
+        let mut times = Times::new(moment(now, 100_000), None, false, false);
         assert_eq!(
-            times.look(after(now, 86_400_000), wall(86_500_000)).step_ms,
+            (times.look((after(now, 86_400_000), wall(86_500_000)))).step_ms,
             0
         );
     }
@@ -170,15 +233,15 @@ mod tests {
     #[test]
     fn the_first_that_is_due_wakes_the_writer() {
         let now = clock::monotonic();
-        let mut times = Times::new(now, wall(1000), false, false);
+        let mut times = Times::new(moment(now, 1000), None, false, false);
         assert_eq!(times.next_look(now, wall(1000)), None);
         times.scheduled(wall(1500));
         times.scheduled(wall(1200));
         times.scheduled(wall(1700));
         assert_eq!(times.next_look(now, wall(1000)), Some(after(now, 200)));
-        let look = times.look(after(now, 199), wall(1199));
+        let look = times.look((after(now, 199), wall(1199)));
         assert!(!times.is_due(&look));
-        let look = times.look(after(now, 200), wall(1200));
+        let look = times.look((after(now, 200), wall(1200)));
         assert!(times.is_due(&look));
         times.found_due(Some(wall(1500)));
         assert!(!times.is_due(&look));
@@ -188,17 +251,17 @@ mod tests {
     #[test]
     fn after_a_step_what_is_due_is_looked_for_anew() {
         let now = clock::monotonic();
-        let mut times = Times::new(now, wall(10_000), false, false);
+        let mut times = Times::new(moment(now, 10_000), None, false, false);
         times.scheduled(wall(20_000));
-        times.look(now, wall(5000));
+        times.look((now, wall(5000)));
         assert!(times.is_due(&times.looked()));
     }
 
     #[test]
     fn overdue_messages_are_looked_for_page_by_page_and_then_after_a_pause() {
         let now = clock::monotonic();
-        let mut times = Times::new(now, wall(0), false, false);
-        let look = times.look(now, wall(0));
+        let mut times = Times::new(moment(now, 0), None, false, false);
+        let look = times.look((now, wall(0)));
         assert!(!times.wants_overdue(&look));
         times.limited();
         assert!(times.wants_overdue(&look));
@@ -209,7 +272,7 @@ mod tests {
         assert_eq!(times.overdue_after(), last);
         times.found_overdue(&look, None);
         assert!(!times.wants_overdue(&look));
-        let look = times.look(after(now, 100), wall(100));
+        let look = times.look((after(now, 100), wall(100)));
         assert!(times.wants_overdue(&look));
         assert_eq!(times.overdue_after(), None);
         times.nothing_is_pending();
@@ -218,7 +281,7 @@ mod tests {
 
     impl Times {
         fn looked(&self) -> Look {
-            let (now, wall) = self.looked_at;
+            let Moment { now, wall } = self.looked_at;
             Look {
                 now,
                 wall,

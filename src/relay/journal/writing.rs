@@ -13,7 +13,7 @@ use super::times::{Look, Times};
 use super::{Journal, Phase, Queue, StoreRoom, Work};
 use crate::domain::{Message, MessageId};
 use crate::relay::AcceptError;
-use crate::relay::dispatch::Why;
+use crate::relay::dispatch::{Moment, Why};
 use crate::relay::keys::Claimed;
 use crate::relay::lanes::Lanes;
 use crate::store::{DueMessages, ReadStore, StoreError, Upkeep, WriteStore};
@@ -75,7 +75,8 @@ impl<'a> Writing<'a> {
         reader: &'a Arc<dyn ReadStore>,
         lanes: &'a Lanes,
     ) -> Self {
-        let now = clock::monotonic();
+        let (now, wall) = clock::both();
+        let start = Moment { now, wall };
         let queue = journal.queue.lock();
         let pending = queue.pending_messages > 0;
         let scheduled = queue.scheduled_messages > 0;
@@ -91,7 +92,7 @@ impl<'a> Writing<'a> {
             under_way: FxHashSet::default(),
             due_under_way: false,
             bulk_under_way: false,
-            times: Times::new(now, clock::wall(), scheduled, pending),
+            times: Times::new(start, journal.last_wall, scheduled, pending),
             upkeep_due: now,
         }
     }
@@ -99,7 +100,7 @@ impl<'a> Writing<'a> {
     /// Writes until the journal has ended and everything is written.
     pub(super) fn run(mut self) -> Result<(), StoreError> {
         while let Some(round) = self.next() {
-            let look = self.times.look(clock::monotonic(), clock::wall());
+            let look = self.times.look(clock::both());
             self.batch.clock_step_ms = look.step_ms;
             if !round.ending {
                 self.decide(round.commands, round.room, &look)?;
@@ -119,7 +120,8 @@ impl<'a> Writing<'a> {
             }
             let now = clock::monotonic();
             if now >= self.upkeep_due {
-                let Upkeep { more } = self.store.upkeep(clock::wall())?;
+                // The store knows of every step up to this look.
+                let Upkeep { more } = self.store.upkeep(look.wall)?;
                 self.upkeep_due = if more { now } else { now + UPKEEP_EVERY };
             }
         }
@@ -222,7 +224,7 @@ impl<'a> Writing<'a> {
         };
         queue.go(&mut self.decided, &minting);
         let gate = journal.durable && (queue.gate_wanted || self.lanes.any_up());
-        self.batch.take(&mut queue, gate, clock::wall());
+        self.batch.take(&mut queue, gate, look, clock::wall());
     }
 
     /// Commits, and when even what is not new finds no room, waits for room: none of it may be lost, and

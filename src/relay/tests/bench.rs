@@ -234,8 +234,14 @@ impl Bench {
 
     /// Ends without a word to the store, and starts again over what it keeps.
     pub(super) fn again(self) -> Self {
-        let kept = self.kept.clone();
+        self.again_after(&Batch::default())
+    }
+
+    /// The same, when this was the last that the store was given to keep.
+    pub(super) fn again_after(self, last: &Batch<'_>) -> Self {
+        let mut kept = self.kept.clone();
         assert_eq!(self.end(), Ok(()));
+        kept.commit(last).expect("commit");
         Self::over(kept, AMPLE, true, UNBOUNDED)
     }
 
@@ -255,6 +261,7 @@ impl Bench {
             last_row: facts.last_row,
             pending: facts.pending,
             scheduled: facts.scheduled,
+            wall: facts.wall,
         };
         let mut settings = settings(1, budget);
         settings.dispatch.memory = memory;

@@ -272,6 +272,7 @@ async fn a_key_counts_to_the_end_of_its_time() {
         }),
         partition: 0,
         due: None,
+        clock_step_ms: 0,
     };
     let batch = Batch {
         accepted: &[accepted],

@@ -127,6 +127,7 @@ impl Room4 {
             partition,
             key: None,
             due: None,
+            clock_step_ms: 0,
         }
     }
 

@@ -334,6 +334,7 @@ fn what_is_new_and_what_goes_again_reach_a_lane_in_the_order_of_turns() {
         partition: 0,
         key: None,
         due: None,
+        clock_step_ms: 0,
     };
     let again = |row, turn| Pending {
         message: message(row),

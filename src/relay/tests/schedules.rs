@@ -8,7 +8,7 @@ use crate::broker::Outcome;
 use crate::clock;
 use crate::domain::{Deliver, Draft, RowId, Terms, WallTime};
 use crate::relay::{AcceptError, Budget, Cancellation};
-use crate::store::{Lookup, ReadStore, Record, StoreError};
+use crate::store::{Batch, Lookup, ReadStore, Record, StoreError};
 
 fn at(deliver: Deliver) -> Draft {
     let terms = Terms {
@@ -225,5 +225,27 @@ async fn a_store_without_room_for_what_is_new_loses_nothing_that_is_due() {
     let came = come(&mut bench, 2).await;
     assert_eq!([came[0].0, came[1].0], [first, due]);
     assert_eq!(bench.relay.health().pending_messages, 2);
+    assert_eq!(bench.end(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_while_the_gateway_was_away_keeps_no_delay_waiting() {
+    const HOUR_MS: u32 = 3_600_000;
+    let ahead_ms = u64::from(HOUR_MS);
+    let bench = Bench::new(AMPLE, true);
+    let from = clock::wall();
+    let delayed = accept(&bench, in_ms(500)).await;
+    let by_the_wall = accept(&bench, at(Deliver::At(from.plus_ms(ahead_ms)))).await;
+    // Until the gateway ended its clock was an hour ahead.
+    let mut bench = bench.again_after(&Batch {
+        clock_step_ms: i64::from(HOUR_MS),
+        wall: Some(clock::wall().plus_ms(ahead_ms)),
+        ..Batch::default()
+    });
+    let came = come(&mut bench, 1).await;
+    assert_eq!(came[0].0, delayed);
+    assert!(came[0].1 >= from.plus_ms(500), "too early");
+    let deliver_at = record(&bench, by_the_wall).deliver_at;
+    assert_eq!(deliver_at, Some(from.plus_ms(ahead_ms)));
     assert_eq!(bench.end(), Ok(()));
 }

@@ -21,6 +21,8 @@ pub(super) struct Model {
     pub(super) bulk: Vec<BulkReplay>,
     /// The last row or turn that was committed.
     pub(super) last_row: Option<RowId>,
+    /// The wall clock as the last commit that told it had it.
+    pub(super) wall: Option<WallTime>,
 }
 
 pub(super) struct Kept {
@@ -120,6 +122,7 @@ impl Model {
             positions: 0,
             bulk: Vec::new(),
             last_row: None,
+            wall: None,
         }
     }
 
@@ -174,6 +177,7 @@ impl Model {
 
     pub(super) fn commit(&mut self, batch: &Batch<'_>) {
         self.step_clock(batch.clock_step_ms);
+        self.wall = batch.wall.or(self.wall);
         let mut last = self.last_row;
         for one in batch.accepted {
             if self.find(one.message.id).is_none() {
@@ -186,8 +190,7 @@ impl Model {
                 && let Place::Scheduled(due) = kept.place
             {
                 kept.place = Place::Turn(one.turn, one.partition);
-                let from = due.at.max(kept.message.accepted_at);
-                kept.give_up_at = kept.message.give_up_at(from);
+                kept.give_up_at = kept.message.give_up_at(due.at);
                 last = last.max(Some(one.turn.row()));
             }
         }
@@ -233,7 +236,7 @@ impl Model {
                 None => Place::Turn(message.id.row().into(), one.partition),
             },
             replays: 0,
-            give_up_at: message.give_up_at(message.starts_at()),
+            give_up_at: one.give_up_at(),
             note: None,
             doubtful: false,
             message,
@@ -247,8 +250,7 @@ impl Model {
             && settlement.revision == 2 + 2 * kept.replays
         {
             if let Place::Scheduled(due) = kept.place {
-                let from = due.at.max(kept.message.accepted_at);
-                kept.give_up_at = kept.message.give_up_at(from);
+                kept.give_up_at = kept.message.give_up_at(due.at);
             }
             kept.place = Place::Ended(settlement.clone(), position);
             self.positions = position;

@@ -32,6 +32,7 @@ pub(crate) fn one(row: u64, payload: impl Into<Bytes>) -> Accepted {
         partition: 0,
         key: None,
         due: None,
+        clock_step_ms: 0,
     }
 }
 

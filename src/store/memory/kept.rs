@@ -81,6 +81,7 @@ impl Kept {
     }
 
     pub(super) fn commit(&mut self, batch: &Batch<'_>) {
+        self.counts.wall = batch.wall.or(self.counts.wall);
         if batch.clock_step_ms != 0 {
             self.step_clock(batch.clock_step_ms);
         }
@@ -145,7 +146,7 @@ impl Kept {
             message: Arc::clone(message),
             replays: 0,
             doubt: None,
-            give_up_at: message.give_up_at(message.starts_at()),
+            give_up_at: accepted.give_up_at(),
             place,
         };
         self.put(row_id, &row);
@@ -168,7 +169,7 @@ impl Kept {
             return;
         };
         if let Place::Scheduled(due) = row.place {
-            row.give_up_at = row.message.give_up_at(due.at.max(row.message.accepted_at));
+            row.give_up_at = row.message.give_up_at(due.at);
         }
         row.place = Place::Turn {
             turn: one.turn,
@@ -190,7 +191,7 @@ impl Kept {
             return;
         };
         if let Place::Scheduled(due) = row.place {
-            row.give_up_at = (row.message).give_up_at(due.at.max(row.message.accepted_at));
+            row.give_up_at = row.message.give_up_at(due.at);
         }
         self.counts.last_position += 1;
         let position = self.counts.last_position;

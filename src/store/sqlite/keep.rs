@@ -27,6 +27,7 @@ impl SqliteStore {
         self.change(|work| {
             let offset_ms = &mut work.state.clock_offset_ms;
             *offset_ms = offset_ms.saturating_add(batch.clock_step_ms);
+            work.state.wall = batch.wall.or(work.state.wall);
             accept(work, batch.accepted)?;
             schedule::becomes_due(work, batch.due)?;
             for change in batch.outbox {
@@ -107,7 +108,7 @@ fn accept_with_terms(work: &mut Work<'_>, one: &Accepted, caller: i64) -> Outcom
         partition: one.partition,
         turn: Turn::from(message.id.row()),
         replays: 0,
-        give_up_at: message.give_up_at(message.starts_at()),
+        give_up_at: one.give_up_at(),
     };
     messages::insert(work.connection, message, &with, &going)
 }

@@ -5,7 +5,7 @@
 use super::outbox::VERSION_4;
 
 /// Each leads from the version of its index to the next one.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// For tests, which make files as the first gateways did.
 pub(super) const VERSION_1: &str = "
@@ -296,3 +296,6 @@ CREATE VIEW settled_messages AS
         reason, reply_code, reply_text, detail
     FROM settled;
 ";
+
+/// What the wall clock was at the last commit, so that it shows when it was set back since.
+pub(super) const VERSION_5: &str = "ALTER TABLE state ADD COLUMN wall INTEGER";

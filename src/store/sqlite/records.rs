@@ -72,10 +72,9 @@ pub(super) fn scheduled_record(
 ) -> Outcome<Record> {
     let (record, terms) = record(row, stored_row(row.get(0)?), names)?;
     let due = due(row.get(14)?, row.get(15)?, offset_ms);
-    let from = due.at.max(record.accepted_at);
     Ok(Record {
         deliver_at: Some(due.at),
-        give_up_at: terms.give_up_after_ms.map(|ms| from.plus_ms(ms)),
+        give_up_at: terms.give_up_after_ms.map(|ms| due.at.plus_ms(ms)),
         ..record
     })
 }

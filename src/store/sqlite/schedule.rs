@@ -13,7 +13,7 @@ use super::places::{self, Indexed};
 use super::records::{self, due};
 use super::state::{State, key, row_number, stored_row, turn_number};
 use super::terms;
-use super::times::{stored_end, told_time};
+use super::times::stored_end;
 use super::writer::Work;
 use crate::domain::{Message, MessageId, Turn, WallTime};
 use crate::store::{BecomesDue, DueMessages, Record};
@@ -22,7 +22,7 @@ use crate::store::{BecomesDue, DueMessages, Record};
 pub(super) const BY_TIME: &str =
     "SELECT row, due_at FROM scheduled WHERE moves = ?1 ORDER BY due_at, row";
 
-const WHEN: &str = "SELECT moves, due_at, accepted_at, terms FROM scheduled WHERE row = ?1";
+const WHEN: &str = "SELECT moves, due_at, terms FROM scheduled WHERE row = ?1";
 
 const GO: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes, accepted_at,
     mandatory, replays, row, give_up_at, label, terms, exchange, routing_key, ordering_key,
@@ -76,9 +76,8 @@ fn give_up_at(work: &Work<'_>, row: i64) -> Outcome<Option<i64>> {
     let mut statement = work.connection.prepare_cached(WHEN)?;
     statement
         .query_row([row], |row| {
-            let due = due(row.get(0)?, row.get(1)?, offset_ms);
-            let from = due.at.max(told_time(row.get(2)?));
-            let terms = row.get_ref(3)?.as_blob_or_null().map(terms::decode)?;
+            let from = due(row.get(0)?, row.get(1)?, offset_ms).at;
+            let terms = row.get_ref(2)?.as_blob_or_null().map(terms::decode)?;
             Ok(terms.map(|terms| terms.give_up_after_ms.map(|ms| from.plus_ms(ms))))
         })?
         .map(|at| at.map(|at| stored_end(at, offset_ms)))

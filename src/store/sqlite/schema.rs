@@ -94,7 +94,7 @@ fn definitions(connection: &Connection) -> Outcome<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::migrations::{VERSION_1, VERSION_2, VERSION_3};
+    use super::super::migrations::{VERSION_1, VERSION_2, VERSION_3, VERSION_5};
     use super::super::outbox::VERSION_4;
     use super::*;
 
@@ -107,11 +107,12 @@ mod tests {
             VERSION_2,
             VERSION_3,
             VERSION_4,
+            VERSION_5,
             "ALTER TABLE notes ADD COLUMN why TEXT",
             "CREATE TABLE more (x)",
         ];
         migrate_by(&connection, &steps).expect("migrate");
-        assert_eq!(version(&connection).expect("version"), 6);
+        assert_eq!(version(&connection).expect("version"), 7);
         connection
             .execute_batch("SELECT why FROM notes; SELECT x FROM more")
             .expect("columns");

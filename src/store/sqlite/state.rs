@@ -6,7 +6,8 @@
 use rusqlite::{Connection, params};
 
 use super::error::{Failure, Outcome};
-use crate::domain::{RowId, Status, Turn};
+use super::times::{stored_time, told_time};
+use crate::domain::{RowId, Status, Turn, WallTime};
 use crate::store::{Facts, PartitionFacts};
 
 /// Partitions that the keys of `pending` have room for.
@@ -48,18 +49,20 @@ pub(super) struct State {
     pub(super) moved: u64,
     /// By how much the wall clock has stepped since there is this store; see `times.rs`.
     pub(super) clock_offset_ms: i64,
+    /// The wall clock at the last commit that told it.
+    pub(super) wall: Option<WallTime>,
 }
 
 const LOAD: &str = "SELECT partitions, clean, last_row, handed_to, doubtful_to, horizon,
     last_position, confirmed_evicted_to, payloads_evicted_to, confirmed, returned, failed,
-    history_bytes, notes, pending, scheduled_messages, scheduled_bytes, moved, clock_offset_ms
-    FROM state WHERE id = 1";
+    history_bytes, notes, pending, scheduled_messages, scheduled_bytes, moved, clock_offset_ms,
+    wall FROM state WHERE id = 1";
 
 const SAVE: &str = "UPDATE state SET partitions = ?1, clean = ?2, last_row = ?3, handed_to = ?4,
     doubtful_to = ?5, horizon = ?6, last_position = ?7, confirmed_evicted_to = ?8,
     payloads_evicted_to = ?9, confirmed = ?10, returned = ?11, failed = ?12, history_bytes = ?13,
     notes = ?14, pending = ?15, scheduled_messages = ?16, scheduled_bytes = ?17, moved = ?18,
-    clock_offset_ms = ?19 WHERE id = 1";
+    clock_offset_ms = ?19, wall = ?20 WHERE id = 1";
 
 /// [`State::clock_offset_ms`] alone.
 pub(super) fn clock_offset_ms(connection: &Connection) -> Outcome<i64> {
@@ -99,6 +102,7 @@ impl State {
                 },
                 moved: count(17)?,
                 clock_offset_ms: row.get(18)?,
+                wall: row.get::<_, Option<i64>>(19)?.map(told_time),
             })
         })?;
         let (numbers, rest) = pending.as_chunks::<8>();
@@ -139,6 +143,7 @@ impl State {
             self.scheduled.bytes.cast_signed(),
             self.moved.cast_signed(),
             self.clock_offset_ms,
+            self.wall.map(stored_time),
         ])?;
         if saved == 1 {
             Ok(())
@@ -197,6 +202,7 @@ impl State {
             last_row: self.last_row,
             horizon: self.horizon,
             last_position: self.last_position,
+            wall: self.wall,
             ..Facts::default()
         }
     }

@@ -30,6 +30,8 @@ const ROOM_SLICES: usize = 8;
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 /// Milliseconds between two looks for history that has aged.
 const LOOK_MS: u64 = 1000;
+/// While messages wait and nothing else is kept, what the wall clock is is kept so often.
+const MARK_MS: u64 = 10_000;
 /// Pages given back to the file system in one slice.
 const VACUUM_PAGES: u64 = 64;
 /// Free pages below which none are given back, whatever their share: 64 MiB.
@@ -57,6 +59,9 @@ impl SqliteStore {
                 return Err(StoreError::Fatal(told));
             }
             self.look_for_aged(now)?;
+            if idle {
+                self.mark(now)?;
+            }
             self.due.keys_aged_before = self.aged_keys(now)?;
             if self.reserve.is_missing() && idle {
                 self.reserve.restore();
@@ -93,6 +98,19 @@ impl SqliteStore {
             self.due.vacuum = self.vacuum()?;
         }
         Ok(self.due.vacuum)
+    }
+
+    /// Keeps what the wall clock is, so that the next opening knows it where it matters.
+    fn mark(&mut self, now: WallTime) -> Result<(), StoreError> {
+        let since = |wall: WallTime| now.unix_ms().abs_diff(wall.unix_ms());
+        let is_old = self.state.wall.is_some_and(|wall| since(wall) >= MARK_MS);
+        if is_old && self.state.facts().pending_messages() > 0 {
+            self.change(|work| {
+                work.state.wall = Some(now);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether deliveries of deleted webhooks are still there.

@@ -27,17 +27,6 @@ pub(crate) const FIELDS: [&str; 18] = [
 ];
 
 impl Digest {
-    /// The same, where the times that move along with steps of the clock are not known. What is answered to
-    /// whoever cancels or waits may have them as they were before a step that came with the outcome.
-    pub(crate) fn without_moving_times(mut self) -> Self {
-        for (field, name) in self.0.iter_mut().zip(FIELDS) {
-            if matches!(name, "deliver_at" | "give_up_at") {
-                *field = 0;
-            }
-        }
-        self
-    }
-
     /// The fields in which they differ.
     pub(super) fn differences(self, other: Self) -> impl Iterator<Item = &'static str> {
         let both = self.0.into_iter().zip(other.0).zip(FIELDS);

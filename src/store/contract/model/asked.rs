@@ -19,8 +19,7 @@ impl Kept {
         match self.place {
             Place::Scheduled(due) => {
                 record.deliver_at = Some(due.at);
-                let from = due.at.max(self.message.accepted_at);
-                record.give_up_at = self.message.give_up_at(from);
+                record.give_up_at = self.message.give_up_at(due.at);
             }
             Place::Turn(turn, _) => {
                 record.standing = Some(Standing {

@@ -3,8 +3,8 @@
 use super::super::{OpenError, SqliteStore};
 use super::{Bench, options};
 use crate::domain::WallTime;
-use crate::store::contract::samples::{accepted, accepting};
-use crate::store::{ReadStore, StoreError, WriteStore};
+use crate::store::contract::samples::{accepted, accepting, confirmed, settling};
+use crate::store::{Batch, ReadStore, StoreError, WriteStore};
 
 /// Moved away, the file can no longer be opened, as when there are no descriptors left.
 #[test]
@@ -105,4 +105,40 @@ fn a_file_that_is_deleted_or_replaced_under_a_running_gateway_is_the_end() {
             assert!(matches!(kept, Err(StoreError::Fatal(_))), "{kept:?}");
         }
     }
+}
+
+#[test]
+fn what_the_wall_clock_was_is_known_at_the_next_opening_and_not_long_ago_while_messages_wait() {
+    let mut bench = Bench::new(options(1));
+    let wall = |bench: &Bench| bench.reader().facts().expect("facts").wall;
+    let at = WallTime::from_unix_ms;
+    assert_eq!(wall(&bench), None);
+    let all = accepted(1);
+    let commit = |bench: &mut Bench, ms| {
+        let batch = Batch {
+            wall: Some(at(ms)),
+            ..accepting(&all)
+        };
+        bench.store().commit(&batch).expect("commit");
+        // The next slice is of a store that has nothing else to do.
+        bench.store().upkeep(at(ms)).expect("upkeep");
+    };
+    commit(&mut bench, 100_000);
+    bench.kill();
+    bench.open().expect("open");
+    assert_eq!(wall(&bench), Some(at(100_000)));
+    // Set back, which the batch knows of.
+    commit(&mut bench, 50_000);
+    bench.store().upkeep(at(59_999)).expect("upkeep");
+    assert_eq!(wall(&bench), Some(at(50_000)));
+    bench.store().upkeep(at(61_000)).expect("upkeep");
+    bench.cut_power();
+    bench.open().expect("open");
+    assert_eq!(wall(&bench), Some(at(61_000)));
+    // Nobody waits any more.
+    let settled = confirmed(&all);
+    bench.store().commit(&settling(&settled)).expect("commit");
+    bench.store().upkeep(at(80_000)).expect("upkeep");
+    bench.store().upkeep(at(99_000)).expect("upkeep");
+    assert_eq!(wall(&bench), Some(at(61_000)));
 }
