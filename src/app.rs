@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::broker::rabbitmq::{Broker, Window};
+use crate::clock;
 use crate::config::{Config, Inputs, StoreUrl, TopologyFileError, read_topology};
 use crate::domain::access::Callers;
 use crate::domain::topology::Status;
@@ -27,6 +28,7 @@ use crate::domain::{Caller, Topology};
 use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
 use crate::notify::webhooks::Counts;
 use crate::notify::{Events, Everybody, Waiters};
+use crate::observe;
 use crate::relay::Relay;
 use crate::store::sqlite::OpenError;
 use crate::tls::TlsError;
@@ -38,6 +40,9 @@ use topology::{Declaring, Gate};
 
 /// How long a gateway that has failed goes on answering.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long a gateway that stops waits for the collector of its traces.
+const LAST_TRACES: Duration = Duration::from_secs(5);
 
 /// Why the gateway could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -136,11 +141,25 @@ async fn run(config: Config, inputs: Inputs) -> Result<(), AppError> {
 
     if let Err(ended) = parts.until_asked_to_stop(config.shutdown_delay).await? {
         parts.answer_the_last().await;
+        export_the_last(LAST_ANSWERS).await;
         return Err(ended.into());
     }
+    let asked = clock::monotonic();
     parts.stop(&config, &relay).await?;
+    let used = clock::monotonic().duration_since(asked);
+    export_the_last(config.shutdown_grace.saturating_sub(used)).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Sends the traces that are left within what is left of the grace period: a moment at least, and not so long
+/// that a collector that is silent would delay the next start.
+async fn export_the_last(left: Duration) {
+    let limit = left.clamp(LAST_ANSWERS, LAST_TRACES);
+    let stopping = tokio::task::spawn_blocking(move || observe::stop(limit));
+    if let Err(error) = stopping.await {
+        tracing::warn!(%error, "some traces were not exported");
+    }
 }
 
 fn broker(config: &Config, certificates: &Certificates) -> Broker {

@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod measure;
 pub mod metrics;
 pub mod notify;
+pub mod observe;
 pub mod relay;
 pub mod store;
 pub mod tls;

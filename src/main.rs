@@ -70,6 +70,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             let config = inputs.load()?;
             start_log(&config)?;
+            if let Some(endpoint) = &config.otlp_endpoint {
+                amqpost::observe::start(endpoint)?;
+            }
             runtime()?.block_on(amqpost::app::serve(config, inputs))?;
         }
     }

@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
     room("lifecycle", &["clock"]),
     room("measure", &[]),
     room("tls", &["domain"]),
+    room("observe", &["domain", "tls"]),
     room("store", &["domain"]),
     room("broker", &["domain", "tls", "clock", "chance"]),
     room(
@@ -39,7 +40,7 @@ const ROOMS: &[Room] = &[
     room(
         "http",
         &[
-            "domain", "store", "relay", "notify", "metrics", "clock", "chance",
+            "domain", "store", "relay", "notify", "metrics", "observe", "clock", "chance",
         ],
     ),
     // Settings belong to the rooms that they set.
@@ -56,6 +57,7 @@ const ROOMS: &[Room] = &[
             "http",
             "config",
             "lifecycle",
+            "observe",
             "tls",
             "clock",
             "chance",
@@ -72,6 +74,7 @@ const ROOMS: &[Room] = &[
             "config",
             "lifecycle",
             "http",
+            "observe",
             "healthcheck_command",
             "keygen_command",
             "store_command",
@@ -99,8 +102,17 @@ const ONLY_IN: &[Outside] = &[
     outside("axum", &["http", "app"]),
     outside(
         "hyper",
-        &["http", "app", "notify/webhooks", "healthcheck_command"],
+        &[
+            "http",
+            "app",
+            "notify/webhooks",
+            "observe",
+            "healthcheck_command",
+        ],
     ),
+    outside("opentelemetry", &["observe"]),
+    outside("opentelemetry_sdk", &["observe"]),
+    outside("opentelemetry_otlp", &["observe"]),
     outside("tower", &["http", "app"]),
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),

@@ -27,6 +27,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
     let mut wrong = |key: &str, words: &str| mistakes.of(given, key, words);
     let listen = listen(&values.listen, is_open, &mut wrong);
     let management_listen = management_listen(&values.management_listen, &mut wrong);
+    let otlp_endpoint = otlp_endpoint(&values.otlp_endpoint, &mut wrong);
     let webhook_allow = values.webhook_allow.parse().unwrap_or_else(|error| {
         wrong("webhook_allow", &format!("{error}"));
         AllowList::default()
@@ -58,6 +59,7 @@ pub(super) fn check(given: &Given, mut mistakes: Mistakes) -> Result<Config, Con
         callers,
         log_format: values.log_format,
         log_filter: values.log_filter.clone(),
+        otlp_endpoint,
         lanes: values.lanes,
         window_messages: values.window_messages,
         window_bytes: values.window_bytes,
@@ -120,6 +122,31 @@ fn listen(text: &str, is_open: bool, wrong: &mut impl FnMut(&str, &str)) -> Sock
         wrong("listen", &words);
     }
     address
+}
+
+/// A URL to which `/v1/traces` can be added. What is in it may be a secret, so it is not told.
+fn otlp_endpoint(text: &str, wrong: &mut impl FnMut(&str, &str)) -> Option<String> {
+    let given = Some(text).filter(|text| !text.is_empty())?;
+    if !cfg!(feature = "otlp") {
+        let words = "is given, and this program has no traces built in: leave it empty, or build with \
+                     cargo build --features otlp";
+        wrong("otlp_endpoint", words);
+        return None;
+    }
+    let is_plain = |url: &url::Url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    if !url::Url::parse(given).is_ok_and(|url| is_plain(&url)) {
+        let words = "must be empty, or an http or https URL without user, query and fragment, such as \
+                     http://127.0.0.1:4318";
+        wrong("otlp_endpoint", words);
+    }
+    Some(given.to_owned())
 }
 
 /// As for the other options, an empty text is none.

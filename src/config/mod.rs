@@ -83,6 +83,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, in the words of tracing's `EnvFilter`.
     pub log_filter: String,
+    /// The collector that traces are sent to, if any; only where traces are built in.
+    pub otlp_endpoint: Option<String>,
     /// Connections to the broker that publish side by side.
     pub lanes: usize,
     /// Messages in flight on one lane.

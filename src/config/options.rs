@@ -137,6 +137,9 @@ options! {
     log_format: LogFormat = LogFormat::Human;
     /// What is logged, as a filter of tracing.
     log_filter: String = "info";
+    /// Collector to send traces of requests to, over OTLP by HTTP; none when it is empty. It takes a program
+    /// that is built with them.
+    otlp_endpoint: String = "";
     /// Connections to the broker that publish side by side.
     lanes: usize = 4usize, within 1..=LANES_LIMIT;
     /// Messages in flight on one lane.

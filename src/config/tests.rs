@@ -338,3 +338,28 @@ fn webhooks_are_signed_and_led_as_is_said_and_mistakes_show_no_secret() {
 fn the_command_line_is_sound() {
     Cli::command().debug_assert();
 }
+
+#[test]
+fn traces_are_exported_only_where_they_are_built_in() {
+    let good = ["http://127.0.0.1:4318", "https://collector:4318/base/"];
+    if cfg!(feature = "otlp") {
+        for endpoint in good {
+            let config = with(&["--otlp-endpoint", endpoint]).expect("a good endpoint");
+            assert_eq!(config.otlp_endpoint.as_deref(), Some(endpoint));
+        }
+    } else {
+        let told = mistakes(&["--otlp-endpoint", good[0]]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("cargo build --features otlp"), "{told:?}");
+    }
+    for bad in [
+        "collector:4318",
+        "grpc://h",
+        "http://u:secret@h",
+        "http://h/?token=secret",
+    ] {
+        let told = mistakes(&["--otlp-endpoint", bad]).concat();
+        assert!(!told.contains("secret"), "{told}");
+    }
+    assert_eq!(with(&[]).expect("defaults").otlp_endpoint, None);
+}

@@ -8,14 +8,14 @@ use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 
 use super::problem::Code;
-use super::request_id;
 use super::state::Gateway;
+use super::{request_id, trace};
 use crate::clock;
 
-/// Counts and logs the request that `answer` answers.
+/// Counts, traces and logs the request that `answer` answers.
 pub(super) async fn log(
     gateway: &Gateway,
-    request: Request,
+    mut request: Request,
     answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let _in_flight = gateway.requests().begin();
@@ -23,12 +23,17 @@ pub(super) async fn log(
     let uri = request.uri().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id::of(request.headers());
+    let span = trace::begin(&mut request);
     let start = clock::monotonic();
     let mut response = answer(request).await;
     (response.headers_mut()).insert(request_id::X_REQUEST_ID, id.clone());
     let code = response.extensions().get::<Code>().copied();
     let route = route.as_ref().map(MatchedPath::as_str);
     (gateway.requests()).answered(&method, route, response.status(), code);
+    if let Some(span) = span {
+        let id = id.to_str().unwrap_or_default();
+        span.end(response.status().as_u16(), code.map(Code::as_str), id);
+    }
     if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
         return response;
     }

@@ -48,6 +48,22 @@ pub(super) struct MayCancel(pub(super) Access);
 /// A caller that may make and change webhooks.
 pub(super) struct MayUseWebhooks(pub(super) Access);
 
+/// A caller that may see what is about all callers together.
+pub(super) struct MaySeeAll;
+
+impl FromRequestParts<Gateway> for MaySeeAll {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let access = Access::from_request_parts(parts, gateway).await?;
+        if gateway.callers.borrow().let_see_all(&access) {
+            return Ok(Self);
+        }
+        let detail = "this caller may not see what is about all callers";
+        Err(Problem::new(Code::Forbidden, detail))
+    }
+}
+
 impl FromRequestParts<Gateway> for MayReplay {
     type Rejection = Problem;
 

@@ -7,17 +7,18 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
 use super::amqp_headers::NoAmqpHeaders;
+use super::authentication::MaySeeAll;
 use super::openapi;
 use super::problem::{Code, Problem};
 use super::query::NoQuery;
 use super::state::Gateway;
-use crate::domain::access::Access;
 use crate::metrics::MEDIA_TYPE;
 
 /// Read the metrics
 ///
-/// In the text format of Prometheus. The figures are about the messages of all callers, so that a key is needed
-/// where there are any; the management listener (`management_listen`) gives them without one.
+/// In the text format of Prometheus. The figures are about the messages of all callers, so that where there are
+/// keys one of a caller who may see everybody's messages (`see = "all"`) is needed; the management listener
+/// (`management_listen`) gives them without one.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -27,7 +28,7 @@ use crate::metrics::MEDIA_TYPE;
 )]
 pub(super) async fn metrics(
     State(gateway): State<Gateway>,
-    _: Access,
+    _: MaySeeAll,
     _: (NoQuery, NoAmqpHeaders),
 ) -> Result<Response, Problem> {
     text(gateway).await

@@ -1,10 +1,39 @@
 //! The trace that a request belongs to, for the messages in it.
 
-use axum::http::HeaderMap;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::TraceContext;
 use crate::domain::trace::{TRACEPARENT, TRACESTATE};
+use crate::observe::{self, RequestSpan};
 use crate::relay::Keyed;
+
+/// What is asked again and again by machines says nothing of any message.
+const TRACED: &str = "/v1/";
+
+/// Begins the span of a request of the API, if traces are exported. Within the gateway the request has then
+/// the headers of that span: what it leads to belongs there.
+pub(super) fn begin(request: &mut Request) -> Option<RequestSpan> {
+    let route = request.extensions().get::<MatchedPath>()?;
+    let route = Some(route.as_str()).filter(|route| route.starts_with(TRACED))?;
+    let (method, headers) = (request.method().as_str(), request.headers());
+    let span = observe::begin_request(method, route, || of(headers))?;
+    if let Some(context) = span.context() {
+        let headers = request.headers_mut();
+        replace(headers, TRACEPARENT, Some(context.parent()));
+        replace(headers, TRACESTATE, context.state());
+    }
+    Some(span)
+}
+
+fn replace(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
+    let name = HeaderName::from_static(name);
+    headers.remove(&name);
+    // What a context holds is always a header value.
+    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        headers.insert(name, value);
+    }
+}
 
 /// The context that the headers say. Several `traceparent`s say none.
 pub(super) fn of(headers: &HeaderMap) -> Option<TraceContext> {

@@ -10,6 +10,7 @@ mod unverified;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, ServerConfig};
 
@@ -81,7 +82,12 @@ pub fn client(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots.into_store());
     Ok(Arc::new(match identity {
-        Some(identity) => builder.with_client_cert_resolver(identity),
+        Some(identity) => {
+            let mut config = builder.with_client_cert_resolver(identity);
+            // A session that is resumed goes on under the certificate that it began with.
+            config.resumption = Resumption::disabled();
+            config
+        }
         None => builder.with_no_client_auth(),
     }))
 }

@@ -125,14 +125,39 @@ async fn the_broker_and_the_backlog_are_told_while_it_is_away_and_when_it_is_the
     assert_eq!(scrape.value("amqpost_oldest_pending_age_seconds", &[]), 0);
 }
 
+/// Prometheus, who may see and nothing else, and a caller who publishes.
+const CALLERS: &str = r#"
+[callers.watch]
+# printf 0123456789abcdef-watch | sha256sum
+keys = ["sha256:7eb73b8ef350ecdbe4c9e03ec17bb5b318aeaa267eac4f75225c9cfe99ae1809"]
+publish = []
+act = []
+see = "all"
+[callers.shop]
+# printf 0123456789abcdef-shop | sha256sum
+keys = ["sha256:fbd319e835019cb8f0166882f1bf46d603c1a278d1ff7b5a04a3ad2ab0d4246f"]
+"#;
+const WATCH: (&str, &str) = ("authorization", "Bearer 0123456789abcdef-watch");
+const SHOP: (&str, &str) = ("authorization", "Bearer 0123456789abcdef-shop");
+
+/// A file with [`CALLERS`], for as long as its directory is kept.
+fn callers() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("there is room");
+    let file = directory.path().join("amqpost.toml");
+    std::fs::write(&file, CALLERS).expect("the directory is ours");
+    let file = file.display().to_string();
+    (directory, file)
+}
+
 #[tokio::test]
-async fn where_keys_are_needed_the_metrics_need_one_too() {
-    let keys = ("AMQPOST_API_KEYS", "watch:0123456789abcdef-watch");
-    let gateway = gateway(&shared_broker_url(), &[keys]).await;
+async fn where_keys_are_needed_the_metrics_are_for_who_sees_all() {
+    let (_directory, file) = callers();
+    let gateway = gateway(&shared_broker_url(), &[("AMQPOST_CONFIG", &file)]).await;
     let refused = gateway.get_path("/metrics").await;
     assert_eq!(refused.status, 401, "{}", refused.text);
-    let key = [("authorization", "Bearer 0123456789abcdef-watch")];
-    let told = gateway.request(Method::GET, "/metrics", &key, "").await;
+    let refused = gateway.request(Method::GET, "/metrics", &[SHOP], "").await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    let told = gateway.request(Method::GET, "/metrics", &[WATCH], "").await;
     Scrape::read(&told);
 }
 
@@ -140,8 +165,9 @@ async fn where_keys_are_needed_the_metrics_need_one_too() {
 async fn the_management_listener_needs_no_key_and_answers_nothing_else() {
     let port = process::free_port();
     let address = format!("127.0.0.1:{port}");
+    let (_directory, file) = callers();
     let settings = [
-        ("AMQPOST_API_KEYS", "watch:0123456789abcdef-watch"),
+        ("AMQPOST_CONFIG", &*file),
         ("AMQPOST_MANAGEMENT_LISTEN", &*address),
     ];
     let gateway = gateway(&shared_broker_url(), &settings).await;
@@ -153,10 +179,7 @@ async fn the_management_listener_needs_no_key_and_answers_nothing_else() {
         assert_eq!(ask(path).await.status(), 200, "{path}");
     }
     let told = ask("/metrics").await.text().await.expect("a text");
-    let ordinary = [("authorization", "Bearer 0123456789abcdef-watch")];
-    let ordinary = gateway
-        .request(Method::GET, "/metrics", &ordinary, "")
-        .await;
+    let ordinary = gateway.request(Method::GET, "/metrics", &[WATCH], "").await;
     let names = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| line.starts_with("# TYPE"));
         lines.map(str::to_owned).collect()

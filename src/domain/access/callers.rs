@@ -167,6 +167,12 @@ impl Callers {
         now.is_some_and(|now| now.caller == access.caller && now.rights.see == access.rights.see)
     }
 
+    /// Whether `access` may see what is about all callers together. Where nobody has a name, all are one.
+    #[must_use]
+    pub fn let_see_all(&self, access: &Access) -> bool {
+        self.is_empty() || access.scope().is_none()
+    }
+
     /// Whether the caller of `draft` may publish it as things are now. Who is not named (any more) may
     /// publish nothing.
     #[must_use]

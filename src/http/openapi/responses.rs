@@ -275,7 +275,12 @@ pub(in crate::http) struct MetricsResponses;
 
 impl IntoResponses for MetricsResponses {
     fn responses() -> Responses {
-        let mut responses = errors(&[&ANY, &[Code::InvalidRequest, Code::StoreUnavailable]]);
+        let codes = [
+            Code::Forbidden,
+            Code::InvalidRequest,
+            Code::StoreUnavailable,
+        ];
+        let mut responses = errors(&[&ANY, &codes]);
         let text = ContentBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .example(Some("amqpost_accepted_messages_total 10000".into()))

@@ -156,6 +156,29 @@ async fn keys_and_webhooks_stay_each_callers_own() {
 }
 
 #[tokio::test]
+async fn the_figures_of_all_are_for_who_sees_all() {
+    let rig = rig();
+    for key in [ALICE, BOB] {
+        let refused = get(&rig, key, "/metrics").await;
+        assert_eq!(refused.status.as_u16(), 403, "{refused:?}");
+        assert_eq!(refused.code(), "forbidden");
+        // Whatever else is wrong with the request.
+        assert_eq!(get(&rig, key, "/metrics?x=1").await.code(), "forbidden");
+    }
+    assert_eq!(get(&rig, OPERATOR, "/metrics").await.status.as_u16(), 200);
+    assert_eq!(rig.get("/metrics").await.code(), "unauthorized");
+    // Who comes without a key where others have some is one caller of several.
+    let open = Rig::with_keys(true);
+    assert_eq!(open.get("/metrics").await.code(), "forbidden");
+    // Where nobody has a name, everything is everybody's.
+    let mut nobody = Callers::default();
+    nobody.allow_anonymous = true;
+    let nobody = Rig::with_callers(nobody);
+    assert_eq!(nobody.get("/metrics").await.status.as_u16(), 200);
+    assert_eq!(Rig::new().get("/metrics").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn new_rights_hold_from_the_next_request_on() {
     let rig = rig();
     let id = publish(&rig, ALICE, Status::Returned).await;
