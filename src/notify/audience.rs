@@ -22,8 +22,11 @@ impl Audience for Everybody {
         self.waiters.settled(settled);
         if !settled.is_empty() {
             self.events.settled();
-            self.doorbell.ring();
         }
+    }
+
+    fn deliveries_kept(&self) {
+        self.doorbell.ring();
     }
 
     fn awaits(&self, ids: &mut dyn Iterator<Item = MessageId>) -> bool {
@@ -32,5 +35,27 @@ impl Audience for Everybody {
 
     fn groups_changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>) {
         self.waiters.groups_changed(groups);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::store::contract::samples;
+
+    #[test]
+    fn whoever_delivers_is_woken_for_deliveries_and_not_for_every_end() {
+        let everybody = Everybody {
+            waiters: Arc::default(),
+            events: Arc::new(Events::new(1)),
+            doorbell: Arc::default(),
+        };
+        let is_rung = || everybody.doorbell.rung().now_or_never().is_some();
+        everybody.settled(&samples::confirmed(&samples::accepted(1)));
+        assert!(!is_rung());
+        everybody.deliveries_kept();
+        assert!(is_rung());
     }
 }

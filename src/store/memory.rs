@@ -54,6 +54,10 @@ impl WriteStore for MemoryStore {
         Ok(())
     }
 
+    fn has_kept_deliveries(&self) -> bool {
+        self.kept.lock().outbox.has_added
+    }
+
     fn due(
         &mut self,
         now: WallTime,

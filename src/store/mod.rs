@@ -226,6 +226,9 @@ pub trait WriteStore: Send + 'static {
     /// fit into the room that is held back for them. After `Fatal` every call answers `Fatal`.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
 
+    /// Whether the last commit kept deliveries of webhooks with what it settled.
+    fn has_kept_deliveries(&self) -> bool;
+
     /// The scheduled messages that are due at `now`: at most `messages_max`, and no more once they come
     /// to `bytes_max` (as [`Message::footprint_bytes`] accounts them), but at least one if there is
     /// one. They stay scheduled until [`Batch::due`] says otherwise.
@@ -408,6 +411,9 @@ pub trait ReadStore: Send + Sync + 'static {
 pub trait Audience: Send + Sync + 'static {
     /// What was just kept.
     fn settled(&self, settled: &[Settlement]);
+
+    /// Deliveries of webhooks were kept with it.
+    fn deliveries_kept(&self) {}
 
     /// Whether somebody waits for one of these, so that their commit should not.
     fn awaits(&self, ids: &mut dyn Iterator<Item = MessageId>) -> bool;

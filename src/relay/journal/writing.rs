@@ -287,6 +287,9 @@ impl<'a> Writing<'a> {
             self.journal.jobs.add(begun);
         }
         self.journal.audience.settled(&batch.settled);
+        if self.store.has_kept_deliveries() {
+            self.journal.audience.deliveries_kept();
+        }
     }
 }
 

@@ -87,6 +87,10 @@ impl WriteStore for Held {
         result
     }
 
+    fn has_kept_deliveries(&self) -> bool {
+        self.kept.has_kept_deliveries()
+    }
+
     fn due(
         &mut self,
         now: WallTime,

@@ -119,8 +119,17 @@ impl Both<'_> {
     }
 
     fn commit(&mut self, batch: &Batch<'_>) {
+        let before = self.waiting();
         self.subject.writer().commit(batch).expect("commit");
         self.oracle.commit(batch).expect("commit");
+        let more = !batch.settled.is_empty() && self.waiting() > before;
+        assert_eq!(self.oracle.has_kept_deliveries(), more);
+        assert_eq!(self.subject.writer().has_kept_deliveries(), more);
+    }
+
+    fn waiting(&self) -> usize {
+        let waiting = self.oracle.waiting_deliveries(usize::MAX);
+        waiting.expect("waiting")
     }
 
     fn settle(&mut self, ends: &[(u8, u8, u8)]) {

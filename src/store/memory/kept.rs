@@ -91,6 +91,7 @@ impl Kept {
         for one in batch.due {
             self.becomes_due(one);
         }
+        self.outbox.has_added = false;
         for change in batch.outbox {
             self.outbox.change(change);
         }

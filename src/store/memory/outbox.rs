@@ -26,6 +26,8 @@ pub(super) struct Outbox {
     ended: FxHashMap<MessageId, BTreeSet<DeliveryId>>,
     last_delivery: u64,
     last_endpoint: u64,
+    /// The last commit has added deliveries.
+    pub(super) has_added: bool,
 }
 
 struct Row {
@@ -62,6 +64,7 @@ impl Outbox {
 
     fn add(&mut self, to: Recipient, endpoint: EndpointId, record: &Record, next_at: WallTime) {
         self.last_delivery += 1;
+        self.has_added = true;
         let id = DeliveryId(self.last_delivery);
         let row = Row {
             delivery: Delivery {

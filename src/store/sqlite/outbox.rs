@@ -58,6 +58,8 @@ pub(super) struct Outbox {
     endpoints: Endpoints,
     /// Deliveries that have ended since some went, by endpoint.
     ended: FxHashMap<i64, u32>,
+    /// The last commit has added deliveries.
+    pub(super) has_added: bool,
 }
 
 impl Outbox {
@@ -113,6 +115,7 @@ impl Outbox {
         let Some(blob) = record::encode(record) else {
             return Ok(());
         };
+        let mut added = false;
         let at = record.outcome.as_ref().map(|outcome| outcome.settled_at);
         let next_at = stored_end(at.unwrap_or_default(), offset_ms);
         let checksum = read::checksum(&blob);
@@ -120,13 +123,16 @@ impl Outbox {
         if let Some(url) = callback_url {
             let endpoint = (self.endpoints).of_callback(connection, &record.caller, url)?;
             add.execute(params![endpoint, false, next_at, url, checksum, blob])?;
+            added = true;
         }
         for one in self.webhooks(connection)? {
             if one.webhook.wants(record) {
                 let url: Option<&str> = None;
                 add.execute(params![one.endpoint, true, next_at, url, checksum, blob])?;
+                added = true;
             }
         }
+        self.has_added |= added;
         Ok(())
     }
 

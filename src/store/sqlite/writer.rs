@@ -180,6 +180,7 @@ impl SqliteStore {
 impl WriteStore for SqliteStore {
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         self.usable()?;
+        self.outbox.has_added = false;
         if batch.is_empty() {
             return Ok(());
         }
@@ -204,6 +205,10 @@ impl WriteStore for SqliteStore {
             Err(StoreError::Full) if !batch.has_new() && self.reserve.release() => self.keep(batch),
             kept => kept,
         }
+    }
+
+    fn has_kept_deliveries(&self) -> bool {
+        self.outbox.has_added
     }
 
     fn due(
