@@ -285,6 +285,7 @@ impl<'a> Writing<'a> {
             self.journal.jobs.add(begun);
         }
         self.journal.audience.settled(&batch.settled);
+        batch.endings.tell();
     }
 }
 
