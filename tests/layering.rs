@@ -30,7 +30,9 @@ const ROOMS: &[Room] = &[
     room("broker", &["domain", "tls", "clock", "chance"]),
     room(
         "relay",
-        &["domain", "store", "broker", "measure", "clock", "chance"],
+        &[
+            "domain", "store", "broker", "measure", "observe", "clock", "chance",
+        ],
     ),
     room("notify", &["domain", "store", "clock", "chance"]),
     room(

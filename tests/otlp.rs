@@ -93,12 +93,16 @@ impl Collector {
         self.told.lock().clone()
     }
 
-    async fn wait_for(&self, count: usize) -> Vec<Told> {
-        wait::until("spans have come", SOON, || async {
+    /// The one span of this name, when it has come.
+    async fn wait_for(&self, name: &str) -> Told {
+        let mut told = wait::until(name, SOON, || async {
             let told = self.told();
-            (told.len() >= count).then_some(told)
+            let named = told.into_iter().filter(|told| told.span.name == name);
+            Some(named.collect::<Vec<_>>()).filter(|named| !named.is_empty())
         })
-        .await
+        .await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        told.remove(0)
     }
 }
 
@@ -140,9 +144,8 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_it_leads_to_is_below_
     let answer = gateway.post_with(&message(&place, "x"), &headers).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
 
-    let told = collector.wait_for(1).await.remove(0);
+    let told = collector.wait_for("POST /v1/messages").await;
     let span = &told.span;
-    assert_eq!(span.name, "POST /v1/messages");
     assert_eq!(hex(&span.trace_id), TRACE);
     assert_eq!(hex(&span.parent_span_id), "b7ad6b7169203331");
     assert_eq!(span.trace_state, "a=1,b=2");
@@ -166,6 +169,53 @@ async fn a_request_is_a_span_of_its_callers_trace_and_what_it_leads_to_is_below_
         arrived.header_text("tracestate").as_deref(),
         Some("a=1,b=2")
     );
+    let published = format!("publish {}", place.exchange);
+    let published = collector.wait_for(&published).await;
+    let message = &published.span;
+    assert_eq!(hex(&message.trace_id), TRACE);
+    assert_eq!(message.parent_span_id, span.span_id);
+    assert_eq!(message.kind, SpanKind::Producer as i32);
+    assert!(message.end_time_unix_nano >= message.start_time_unix_nano);
+    for (name, value) in [
+        ("messaging.destination.name", &*place.exchange),
+        (
+            "messaging.rabbitmq.destination.routing_key",
+            &place.routing_key,
+        ),
+        ("messaging.message.id", &answer.id()),
+        ("amqpost.status", "confirmed"),
+        ("amqpost.attempts", "1"),
+    ] {
+        let told = published.attribute(name);
+        assert_eq!(told.as_deref(), Some(value), "{message:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_confirmed_says_why_also_after_a_restart() {
+    let collector = Collector::start().await;
+    let mut gateway = gateway(&collector.endpoint(), 50).await;
+    gateway.set("AMQPOST_BROKER_URL", "amqp://127.0.0.1:1");
+    gateway.restart().await;
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let mut lost = message(&place, "x");
+    lost["routing_key"] = json!("nobody");
+    let headers = [("traceparent", PARENT)];
+    let id = gateway.post_with(&lost, &headers).await.id();
+    let request = collector.wait_for("POST /v1/messages").await;
+    gateway.set("AMQPOST_BROKER_URL", &shared_broker_url());
+    gateway.restart().await;
+    gateway.wait_final(&id).await;
+    let published = format!("publish {}", place.exchange);
+    let told = collector.wait_for(&published).await;
+    assert_eq!(told.span.parent_span_id, request.span.span_id);
+    assert_eq!(
+        told.attribute("amqpost.status").as_deref(),
+        Some("returned")
+    );
+    assert_eq!(told.attribute("error.type").as_deref(), Some("no_route"));
+    let status = told.span.status.clone().unwrap_or_default();
+    assert_eq!(status.code, Code::Error as i32);
 }
 
 #[tokio::test]
@@ -189,25 +239,25 @@ async fn who_brings_no_trace_begins_one_and_who_wants_none_gets_none() {
     assert_eq!(refused.status, 404);
     gateway.post(&message(&place, "told")).await;
     let arrived = place.take(1).await.remove(0);
-    let told = collector.wait_for(2).await;
-    assert_eq!(told.len(), 2, "{told:?}");
-    let names: Vec<_> = told.iter().map(|told| told.span.name.as_str()).collect();
-    assert_eq!(names, ["GET /v1/messages/{id}", "POST /v1/messages"]);
+    let refused = collector.wait_for("GET /v1/messages/{id}").await;
     assert_eq!(
-        told[0].attribute("error.type").as_deref(),
+        refused.attribute("error.type").as_deref(),
         Some("not_found")
     );
-    let status = told[0].span.status.clone().unwrap_or_default();
+    let status = refused.span.status.clone().unwrap_or_default();
     assert_eq!(status.code, Code::Unset as i32, "it is the caller's fault");
     let Span {
         trace_id,
         span_id,
         parent_span_id,
         ..
-    } = &told[1].span;
+    } = &collector.wait_for("POST /v1/messages").await.span;
     assert!(parent_span_id.is_empty());
     let begun = format!("00-{}-{}-01", hex(trace_id), hex(span_id));
     assert_eq!(arrived.header_text("traceparent"), Some(begun));
+    let published = format!("publish {}", place.exchange);
+    collector.wait_for(&published).await;
+    assert_eq!(collector.told().len(), 3, "{:?}", collector.told());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,7 +81,10 @@ fn reload(whose: &str, identity: &Identity, cause: Cause) {
             let not_after = identity.validity().not_after;
             tracing::info!(because = %cause, valid_until = %not_after, "{whose} has a new certificate");
         }
-        Ok(false) => tracing::debug!(because = %cause, "the certificate of {whose} is the same"),
+        Ok(false) if cause == Cause::Signal => {
+            tracing::info!(because = %cause, "the certificate of {whose} is the same");
+        }
+        Ok(false) => {}
         Err(error) => {
             tracing::error!(because = %cause, %error, "{whose} keeps its old certificate");
         }

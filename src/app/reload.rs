@@ -109,6 +109,14 @@ impl Reloading {
         });
         if is_new {
             tracing::info!(because = %cause, callers = names, keys, "the callers were read anew");
+        } else if cause == Cause::Signal {
+            // Whoever has asked for it wants to hear of it.
+            let what = if self.files.is_empty() {
+                "there is no file to read the callers from anew"
+            } else {
+                "the callers were read anew, and are the same"
+            };
+            tracing::info!(because = %cause, callers = names, keys, "{what}");
         }
         let in_force = Config {
             callers: config.callers.clone(),

@@ -47,7 +47,7 @@ pub(super) async fn log(
             tracing::debug!(target: TARGET, %method, path, status, duration_seconds, request_id, "answered");
         }
         401 => {
-            tracing::debug!(target: TARGET, %method, path, status, code, duration_seconds, "refused");
+            tracing::debug!(target: TARGET, %method, path, status, code, duration_seconds, request_id, "refused");
         }
         400..500 => {
             tracing::info!(target: TARGET, %method, path, status, code, duration_seconds, request_id, "refused");

@@ -20,10 +20,15 @@ pub(super) struct Quotas {
     beginning: Instant,
 }
 
+/// Between two lines of log about the same caller.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+
 #[derive(Default)]
 struct Used {
     requests: Bucket,
     messages: Bucket,
+    /// Until when nothing more is told of it.
+    told_until: Duration,
 }
 
 impl Default for Quotas {
@@ -42,7 +47,7 @@ impl Quotas {
             return Ok(());
         };
         self.take(access, 1, rate, |used| &mut used.requests)
-            .map_err(|wait| Problem::rate_limited("sends more requests", rate, wait))
+            .map_err(|wait| self.over(access, "sends more requests", rate, wait))
     }
 
     /// Counts messages that are about to be accepted, all of them or none.
@@ -51,7 +56,24 @@ impl Quotas {
             return Ok(());
         };
         self.take(access, count, rate, |used| &mut used.messages)
-            .map_err(|wait| Problem::rate_limited("publishes more messages", rate, wait))
+            .map_err(|wait| self.over(access, "publishes more messages", rate, wait))
+    }
+
+    /// The lines of single requests do not say whose they are.
+    fn over(&self, access: &Access, does: &'static str, rate: Rate, wait: Duration) -> Problem {
+        let now = self.now();
+        let mut used = self.used.lock();
+        let used = used.entry(access.caller.clone()).or_default();
+        if now >= used.told_until {
+            used.told_until = now + TELL_EVERY;
+            let (caller, Rate { per_second, burst }) = (&access.caller, rate);
+            tracing::info!(%caller, does, per_second, burst, "a caller is over its rate");
+        }
+        Problem::rate_limited(does, rate, wait)
+    }
+
+    fn now(&self) -> Duration {
+        clock::monotonic().saturating_duration_since(self.beginning)
     }
 
     fn take(
@@ -61,7 +83,7 @@ impl Quotas {
         rate: Rate,
         bucket: impl FnOnce(&mut Used) -> &mut Bucket,
     ) -> Result<(), Duration> {
-        let now = clock::monotonic().saturating_duration_since(self.beginning);
+        let now = self.now();
         let mut used = self.used.lock();
         let used = used.entry(access.caller.clone()).or_default();
         bucket(used).take(cost, rate, now)

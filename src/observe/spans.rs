@@ -67,16 +67,15 @@ pub fn stop(limit: Duration) {
 pub struct RequestSpan(Span);
 
 /// Begins the span of a request, if there is somebody to tell of it; `parent` is the trace that it belongs to.
+#[must_use]
 pub fn begin_request(
     method: &str,
     route: &str,
     parent: impl FnOnce() -> Option<TraceContext>,
 ) -> Option<RequestSpan> {
-    let Exported { tracer, .. } = EXPORTED.get()?;
-    let parent = parent().and_then(|parent| remote(&parent));
-    let parent = parent.map_or_else(Context::new, |parent| {
-        Context::new().with_remote_span_context(parent)
-    });
+    let tracer = tracer()?;
+    let parent = parent().and_then(|parent| context_below(&parent));
+    let parent = parent.unwrap_or_default();
     let span = tracer
         .span_builder(format!("{method} {route}"))
         .with_kind(SpanKind::Server)
@@ -119,6 +118,16 @@ impl RequestSpan {
         }
         span.end();
     }
+}
+
+/// What spans are begun with, while they are exported.
+pub(super) fn tracer() -> Option<&'static SdkTracer> {
+    EXPORTED.get().map(|exported| &exported.tracer)
+}
+
+/// Where spans begin whose parent is the one that a `traceparent` names.
+pub(super) fn context_below(parent: &TraceContext) -> Option<Context> {
+    Some(Context::new().with_remote_span_context(remote(parent)?))
 }
 
 /// The span that a `traceparent` names. One that is proper for W3C is for OpenTelemetry too.

@@ -161,7 +161,13 @@ async fn with_a_mistake_the_callers_stay_and_it_is_told() {
         let ready = gateway.wait_for("/readyz", refused).await;
         assert_eq!(ready.status, 200, "{}", ready.text);
         assert_eq!(ready.json["callers"]["state"], "kept");
-        assert!(gateway.log().contains(words), "{words}: {}", gateway.log());
+        // The line comes after what /readyz says.
+        let told = || gateway.log().contains(words);
+        assert!(
+            wait::blocking_until(SOON, told),
+            "{words}: {}",
+            gateway.log()
+        );
         assert!(!gateway.log().contains("hidden"), "{}", gateway.log());
         for key in [ALICE, BOB] {
             assert_eq!(get(&gateway, key, "/v1/stats").await.status, 200);
@@ -181,8 +187,8 @@ async fn other_options_wait_for_the_next_start_and_the_log_says_so() {
     let gateway = gateway(&file).await;
     let text = format!("lanes = 2\n{}", alice_and_bob("act = []"));
     reload(&gateway, &file, &text).await;
-    let log = gateway.log();
-    assert!(log.contains("take effect at the next start"), "{log}");
+    let told = || gateway.log().contains("take effect at the next start");
+    assert!(wait::blocking_until(SOON, told), "{}", gateway.log());
     let ready = gateway.get_path("/readyz").await;
     assert_eq!(ready.json["broker"]["lanes"], 4);
 }

@@ -154,6 +154,13 @@ async fn who_is_over_its_rate_comes_back_when_it_is_told() {
     })
     .await;
     assert_eq!(limited.json["code"], "rate_limited");
+    let more = post(&gateway, ALICE, "/v1/messages/batch", &batch).await;
+    assert_eq!(more.status, 429, "{}", more.text);
+    // Operators learn who it is, and not with each request.
+    let log = gateway.log();
+    let told: Vec<_> = (log.lines().filter(|line| line.contains("over its rate"))).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("caller=alice"), "{told:?}");
     assert_eq!(
         post(&gateway, BOB, "/v1/messages/batch", &batch)
             .await

@@ -84,7 +84,7 @@ async fn a_request_is_one_line_with_the_id_that_its_answer_has() {
 #[tokio::test]
 async fn nothing_secret_is_logged_at_the_usual_level_or_while_debugging() {
     let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
-    for filter in ["info", "debug"] {
+    for filter in ["info", "debug", "trace"] {
         let keys = format!("shop:{KEY}");
         let secrets = format!("shop:{}", SECRETS[8]);
         let settings = [
@@ -95,7 +95,7 @@ async fn nothing_secret_is_logged_at_the_usual_level_or_while_debugging() {
             ("AMQPOST_LOG_FILTER", filter.into()),
         ];
         let gateway = Gateway::start(settings).await;
-        tell_secrets(&gateway, &place).await;
+        let stranger = tell_secrets(&gateway, &place).await;
         let log = gateway.log();
         let told: Vec<_> = SECRETS
             .iter()
@@ -104,12 +104,14 @@ async fn nothing_secret_is_logged_at_the_usual_level_or_while_debugging() {
         assert!(told.is_empty(), "{filter}: {told:?} in {log}");
         // It did log what happened.
         assert!(log.contains("refused"), "{log}");
-        assert_eq!(log.contains("answered"), filter == "debug", "{log}");
+        assert_eq!(log.contains("answered"), filter != "info", "{log}");
+        // Strangers cannot fill it, and can be looked for.
+        assert_eq!(log.contains(&stranger), filter != "info", "{stranger}: {log}");
     }
 }
 
-/// Requests good and bad, with all kinds of secrets in them.
-async fn tell_secrets(gateway: &Gateway, place: &Place) {
+/// Requests good and bad, with all kinds of secrets in them. Gives the id of one without a valid key.
+async fn tell_secrets(gateway: &Gateway, place: &Place) -> String {
     let message = json!({
         "exchange": place.exchange, "routing_key": place.routing_key,
         "payload": "the-payload-of-a-message",
@@ -127,6 +129,7 @@ async fn tell_secrets(gateway: &Gateway, place: &Place) {
     let wrong = ("authorization", "Bearer a-wrong-key-that-nobody-has");
     let refused = post(vec![JSON, wrong], message.to_string()).await;
     assert_eq!(refused.status, 401, "{}", refused.text);
+    let id = refused.header("x-request-id").expect("an id").to_owned();
     for faulty in [
         "{the-content-of-a-faulty-body",
         r#"{"exchange":"e","payload":1,"the-content-of-a-faulty-body":1}"#,
@@ -137,6 +140,7 @@ async fn tell_secrets(gateway: &Gateway, place: &Place) {
     let path = "/v1/messages?token=the-token-of-a-query";
     let refused = gateway.request(Method::GET, path, &[BEARER], "").await;
     assert_eq!(refused.status, 400, "{}", refused.text);
+    id
 }
 
 #[tokio::test]

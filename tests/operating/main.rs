@@ -11,6 +11,7 @@
 mod support;
 
 mod configuring;
+mod hangup;
 mod health;
 mod stopping;
 mod systemd;

@@ -124,7 +124,8 @@ async fn a_name_that_leads_nowhere_is_told_of_and_does_no_harm_beside_a_good_one
     assert_down(&alone, &place, "lookup").await;
     let ready = alone.get_path("/readyz").await;
     assert!(!ready.text.contains("no-such-broker"), "{}", ready.text);
-    assert!(alone.log().contains("lookup"), "{}", alone.log());
+    let told = || alone.log().contains("lookup");
+    assert!(wait::blocking_until(SOON, told), "{}", alone.log());
 
     let both = gateway(&format!("{nowhere},{}", node.url()), &[]).await;
     let ids = post_some(&both, &place, 20).await;

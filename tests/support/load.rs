@@ -162,7 +162,7 @@ impl Load {
             (one, outcome.expect("nothing is pending"))
         });
         let told: Vec<_> = told.collect();
-        let arrived = wait::within("the queue is read", SOON * 8, place.take_all()).await;
+        let arrived = place.take_all().await;
         let flagged = audit::assert_nothing_lost(&told, &arrived, order);
         Arc::into_inner(self.stack)
             .expect("the writers are done")

@@ -246,13 +246,15 @@ impl Place {
         self.take_within(count, SOON * 4).await
     }
 
-    /// As [`Place::take`], with a limit.
+    /// As [`Place::take`], with a limit for as many as are taken together: many may take long.
     pub async fn take_within(&self, count: usize, limit: Duration) -> Vec<Arrived> {
         let mut arrived = Vec::with_capacity(count);
-        let taking = self.take_into(&mut arrived, count);
-        if tokio::time::timeout(limit, taking).await.is_err() {
-            let got = arrived.len();
-            panic!("{got} of {count} messages arrived within {limit:?}");
+        while arrived.len() < count {
+            let taking = self.take_some(&mut arrived, count);
+            if tokio::time::timeout(limit, taking).await.is_err() {
+                let got = arrived.len();
+                panic!("{got} of {count} messages arrived, and the next ones not within {limit:?}");
+            }
         }
         arrived
     }
@@ -284,17 +286,15 @@ impl Place {
         Some(Arrived::new(got.delivery))
     }
 
-    /// In batches, each acknowledged as a whole after its consumer is cancelled: the broker never
+    /// A batch, which is acknowledged as a whole after its consumer is cancelled: the broker never
     /// hands out more than is wanted, so nothing has to go back, which would cost the order.
-    async fn take_into(&self, arrived: &mut Vec<Arrived>, count: usize) {
-        while arrived.len() < count {
-            let batch = (count - arrived.len()).min(BATCH_MESSAGES_MAX);
-            let last_tag = self.take_batch(arrived, batch).await;
-            self.channel
-                .basic_ack(last_tag, BasicAckOptions { multiple: true })
-                .await
-                .expect("deliveries can be acknowledged");
-        }
+    async fn take_some(&self, arrived: &mut Vec<Arrived>, count: usize) {
+        let batch = (count - arrived.len()).min(BATCH_MESSAGES_MAX);
+        let last_tag = self.take_batch(arrived, batch).await;
+        self.channel
+            .basic_ack(last_tag, BasicAckOptions { multiple: true })
+            .await
+            .expect("deliveries can be acknowledged");
     }
 
     async fn take_batch(&self, arrived: &mut Vec<Arrived>, batch: usize) -> u64 {

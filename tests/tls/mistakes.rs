@@ -3,6 +3,7 @@
 use super::https;
 use super::support::authority::{Authority, Certificate};
 use super::support::gateway::Gateway;
+use super::support::process;
 use super::support::wait::{self, SOON};
 
 /// The last words of a gateway that does not start with these files.
@@ -77,5 +78,12 @@ async fn an_expired_certificate_is_warned_about() {
     let warned = || async { gateway.log().contains("has expired").then_some(()) };
     wait::until("a warning", SOON, warned).await;
     let good = https(&authority, &authority.issue("good"), &[]).await;
+    // It has looked at the certificate before it hears of the signal.
+    process::signal("HUP", &good.pid().to_string());
+    let looked = || {
+        good.log()
+            .contains("the certificate of the listener is the same")
+    };
+    assert!(wait::blocking_until(SOON, looked), "{}", good.log());
     assert!(!good.log().contains("has expired"));
 }

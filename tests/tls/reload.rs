@@ -91,8 +91,8 @@ async fn a_signal_is_enough() {
     next.issue("gateway").replace(&used);
     process::signal("HUP", &gateway.pid().to_string());
     is_replaced(&gateway, &next).await;
-    let log = gateway.log();
-    assert!(log.contains("has a new certificate"), "{log}");
+    let told = || gateway.log().contains("has a new certificate");
+    assert!(wait::blocking_until(SOON, told), "{}", gateway.log());
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use serde_json::json;
 use super::receiver::{Receiver, now_seconds};
 use super::support::broker_node::shared_broker_url;
 use super::support::callers::{self, message};
+use super::support::gateway::Answer;
+use super::support::process;
 use super::support::queues::{Kind, Place};
 use super::{SECRET, gateway};
 
@@ -77,6 +79,54 @@ async fn a_callback_that_fails_is_tried_again_over_kill_9_with_the_same_id() {
     gateway.restart().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(receiver.got().len(), 2);
+}
+
+/// Alice with these secrets in her table. Her hash: `printf alices-key-0123456789 | sha256sum`
+fn alice(secrets: &[&str]) -> String {
+    format!(
+        "[callers.alice]\nkeys = [\"sha256:6d6c1651432ee7fad77543199832067ab0e10fa617134e5cdce726427ff3e26f\"]\n\
+         webhook_secrets = {secrets:?}\n"
+    )
+}
+
+#[tokio::test]
+async fn the_secrets_of_a_callers_table_sign_and_are_exchanged_while_it_runs() {
+    let folder = tempfile::tempdir().expect("there is room for temporary files");
+    let file = folder.path().join("amqpost.toml");
+    let write = |text: &str| std::fs::write(&file, text).expect("the folder is ours");
+    let next = "whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
+    write(&alice(&[]));
+    let path = file.display().to_string();
+    let settings = [
+        ("AMQPOST_CONFIG", &*path),
+        ("AMQPOST_WEBHOOK_ALLOW", "127.0.0.0/8"),
+    ];
+    let gateway = callers::gateway(&shared_broker_url(), &settings).await;
+    let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+    let receiver = Receiver::start(&[]).await;
+    let mut one = message(&place, "x");
+    one["callback_url"] = json!(receiver.url());
+    let key = [("authorization", "Bearer alices-key-0123456789")];
+    let without = gateway.post_with(&one, &key).await;
+    assert_eq!(without.status, 422, "{}", without.text);
+
+    for (count, secrets, signed) in [
+        (1, &[SECRET][..], (1, 0)),
+        (2, &[SECRET, next], (1, 1)),
+        (3, &[next], (0, 1)),
+    ] {
+        let loaded = gateway.get_path("/readyz").await.json["callers"].clone();
+        write(&alice(secrets));
+        process::signal("HUP", &gateway.pid().to_string());
+        let is_read = |ready: &Answer| ready.json["callers"] != loaded;
+        gateway.wait_for("/readyz", is_read).await;
+        let accepted = gateway.post_with(&one, &key).await;
+        assert_eq!(accepted.status, 202, "{}", accepted.text);
+        let got = receiver.wait_for(count).await;
+        let last = got.last().expect("webhooks have come");
+        assert_eq!((last.signed_by(SECRET), last.signed_by(next)), signed);
+    }
+    assert!(!gateway.log().contains("whsec_"), "{}", gateway.log());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::holds::Row;
 use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, Way};
 use crate::broker::{LaneEvent, Outcome, Presence};
 use crate::domain::{Caller, Draft, Event, Reason, ReasonCode, RowId, WallTime};
+use crate::observe::Traced;
 use crate::store::Settlement;
 
 /// When, by what chance, and where settlements go.
@@ -32,6 +33,8 @@ pub struct Settled {
     pub group: Option<Box<Group>>,
     /// When it was accepted or due, if this is the first outcome of one that was tried.
     pub began_at: Option<WallTime>,
+    /// For its span.
+    pub traced: Traced,
 }
 
 /// The label of a message.
@@ -239,6 +242,7 @@ impl Dispatch {
             bytes,
             group: group_of(&entry.message.draft),
             began_at: (entry.life.replays == 0).then(|| entry.message.starts_at()),
+            traced: Traced::of(&entry.message.draft),
         });
         self.let_go(&entry.message.draft, entry.place);
     }

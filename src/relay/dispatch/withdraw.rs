@@ -11,6 +11,7 @@ use super::outcomes::{Ends, Settled, group_of};
 use super::{Dispatch, Moment, Way};
 use crate::domain::order::OrderKey;
 use crate::domain::{Event, Life, Message, MessageId, Reason, ReasonCode, RowId, Turn};
+use crate::observe::Traced;
 use crate::store::{Pending, Record, Settlement};
 
 /// Why a message is withdrawn.
@@ -185,6 +186,7 @@ fn settle(
         bytes,
         group,
         began_at: None,
+        traced: Traced::default(),
     });
 }
 

@@ -6,6 +6,7 @@ use super::times::Look;
 use super::{Queue, Reply};
 use crate::clock;
 use crate::domain::{Caller, Message, Turn, WallTime};
+use crate::observe::{Ending, Endings};
 use crate::relay::Counts;
 use crate::relay::dispatch::{Group, Settled};
 use crate::relay::journal::commands::Tell;
@@ -41,6 +42,8 @@ pub(super) struct Batch {
     pub(super) settled: Vec<Settlement>,
     /// When the first lives of those that were settled began.
     pub(super) began: Vec<WallTime>,
+    /// For the spans of those.
+    pub(super) endings: Endings,
     /// Labels of what was settled.
     groups: Vec<Group>,
     /// Some were settled since they were withdrawn.
@@ -76,6 +79,10 @@ impl Batch {
         for mut one in queue.settled.drain(..) {
             let settled_at = &mut one.settlement.settled_at;
             *settled_at = wall.min(*settled_at);
+            if let Some(began_at) = one.began_at {
+                let settlement = &one.settlement;
+                (self.endings).add(one.traced, || ending(settlement, began_at));
+            }
             self.settled.push(one.settlement);
             self.began.extend(one.began_at);
             self.freed.messages += 1;
@@ -303,6 +310,17 @@ impl Batch {
     }
 }
 
+fn ending(settlement: &Settlement, began_at: WallTime) -> Ending {
+    Ending {
+        id: settlement.id,
+        status: settlement.status,
+        reason: settlement.reason.as_ref().map(|reason| reason.code),
+        attempts: settlement.attempts,
+        began_at,
+        settled_at: settlement.settled_at,
+    }
+}
+
 fn label(message: &Message) -> Option<(&Caller, &str)> {
     Some((&message.draft.caller, message.draft.group()?))
 }
@@ -331,6 +349,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+<<<<<<< HEAD
     use crate::domain::{Deliver, MessageId, RowId, Status, Terms};
     use crate::relay::dispatch::Moment;
     use crate::store::contract::samples;
@@ -346,6 +365,10 @@ mod tests {
             step_ms: 0,
         }
     }
+=======
+    use crate::domain::{MessageId, RowId, Status};
+    use crate::observe::Traced;
+>>>>>>> b/main
 
     fn ended_at(number: u64, ms: u64) -> Settled {
         Settled {
@@ -361,6 +384,7 @@ mod tests {
             bytes: 1,
             group: None,
             began_at: None,
+            traced: Traced::default(),
         }
     }
 

@@ -290,6 +290,7 @@ impl<'a> Writing<'a> {
         if self.store.has_kept_deliveries() {
             self.journal.audience.deliveries_kept();
         }
+        batch.endings.tell();
     }
 }
 
