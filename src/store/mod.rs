@@ -8,6 +8,7 @@
 //! This room knows no broker and decides nothing: it is told what was accepted and what became of
 //! it. Batches in, batches out; no type of any database shows.
 
+mod accepted;
 #[cfg(test)]
 pub(crate) mod contract;
 mod facts;
@@ -21,6 +22,7 @@ pub mod sqlite;
 
 use std::sync::Arc;
 
+pub use accepted::Accepted;
 pub use facts::{Facts, PartitionFacts};
 pub use outbox::{
     Delivery, DeliveryId, DeliveryStatus, DisabledFor, EndpointId, LoggedDelivery, OutboxChange,
@@ -34,43 +36,7 @@ pub use questions::{
 pub use records::{Lookup, Record, Standing};
 pub use replays::{BulkReplay, Replayable, Replayed};
 
-use crate::domain::{Caller, Due, Message, MessageId, Reason, RowId, Status, Turn, WallTime};
-
-/// A message to be kept.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// The message.
-    pub message: Arc<Message>,
-    /// What must be read back in order together (the relay's lane). The store keeps it and never
-    /// computes it.
-    pub partition: u8,
-    /// The idempotency key that it was accepted with, which lives as long as keys do.
-    pub key: Option<Box<KeyUse>>,
-    /// It is *scheduled*: pending, and with no turn before it has become due ([`Batch::due`]).
-    /// Without this its turn is its row.
-    pub due: Option<Due>,
-    /// By how much the wall clock has stepped between its acceptance and [`Batch::wall`]. It is in `due`
-    /// already, and in the time to give it up at.
-    pub clock_step_ms: i64,
-}
-
-impl Accepted {
-    /// The wall clock has stepped since it was accepted: the ends of its durations move along, as those
-    /// of what is kept do by [`Batch::clock_step_ms`].
-    pub fn step_clock(&mut self, by_ms: i64) {
-        self.clock_step_ms = self.clock_step_ms.saturating_add(by_ms);
-        if let Some(due) = self.due.as_mut().filter(|due| due.moves) {
-            due.at = due.at.moved_by_ms(by_ms);
-        }
-    }
-
-    /// When it is given up, unless it is scheduled: then its time begins when it is due.
-    #[must_use]
-    pub fn give_up_at(&self) -> Option<WallTime> {
-        let at = self.message.give_up_at(self.message.starts_at())?;
-        Some(at.moved_by_ms(self.clock_step_ms))
-    }
-}
+use crate::domain::{Caller, Message, MessageId, Reason, RowId, Status, Turn, WallTime};
 
 /// A scheduled message that goes now: it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +88,7 @@ pub struct Batch<'a> {
     /// the store was closed. It only ever grows.
     pub handed_to: Option<Turn>,
     /// The wall clock has stepped forward by so much against the monotonic one (back when it is
-    /// negative): every time that is the end of a duration ([`Due::moves`], [`Record::give_up_at`] of
+    /// negative): every time that is the end of a duration ([`crate::domain::Due::moves`], [`Record::give_up_at`] of
     /// what is pending, [`Delivery::next_at`]) moves along. It goes before everything else, and what is
     /// new in the batch has it in its times already ([`Accepted::step_clock`]).
     pub clock_step_ms: i64,

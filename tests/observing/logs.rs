@@ -106,7 +106,11 @@ async fn nothing_secret_is_logged_at_the_usual_level_or_while_debugging() {
         assert!(log.contains("refused"), "{log}");
         assert_eq!(log.contains("answered"), filter != "info", "{log}");
         // Strangers cannot fill it, and can be looked for.
-        assert_eq!(log.contains(&stranger), filter != "info", "{stranger}: {log}");
+        assert_eq!(
+            log.contains(&stranger),
+            filter != "info",
+            "{stranger}: {log}"
+        );
     }
 }
 

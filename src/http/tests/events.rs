@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::super::Settings;
-use super::asking::Silent;
 use super::model::{ALICE, BOB, Rig};
+use super::silent::Silent;
 use crate::domain::{Limits, MessageId, Status};
 use crate::store::ReadStore;
 use crate::store::memory::{HistoryBudget, MemoryStore};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::Settings;
-use super::asking::Silent;
 use super::model::{ALICE, Answer, BOB, BOB_NEW, Rig};
 use super::refusing::assert_refused;
+use super::silent::Silent;
 use crate::domain::{Limits, Status};
 use crate::store::memory::{HistoryBudget, MemoryStore};
 

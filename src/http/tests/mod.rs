@@ -20,6 +20,7 @@ mod random;
 mod raw;
 mod refusing;
 mod replaying;
+mod silent;
 mod terms;
 mod webhooks;
 mod wire;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::asking::Silent;
 use super::model::{ALICE, BOB, Rig};
+use super::silent::Silent;
 use crate::domain::{Caller, Limits, MessageId, ReasonCode, Status};
 use crate::http::Settings;
 use crate::relay::{AcceptError, Replay};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::asking::Silent;
 use super::model::Rig;
 use super::refusing::assert_refused;
+use super::silent::Silent;
 use crate::clock;
 use crate::domain::{Deliver, Limits, Status, Terms, WallTime};
 use crate::http::Settings;
@@ -254,11 +254,14 @@ async fn stepping() -> (Rig, String, Arc<AtomicUsize>) {
     });
     let looks = Arc::new(AtomicUsize::new(0));
     let (reader, counted) = (store.clone(), Arc::clone(&looks));
-    let reader = Silent::with_get(Box::new(move |id| {
-        let found = reader.get(id).expect("an answer");
-        counted.fetch_add(1, Ordering::SeqCst);
-        found
-    }));
+    let reader = Silent::with_get(
+        Box::new(move |id| {
+            let found = reader.get(id).expect("an answer");
+            counted.fetch_add(1, Ordering::SeqCst);
+            found
+        }),
+        true,
+    );
     let rig = Rig::over(
         store,
         Arc::new(reader),

@@ -1,5 +1,7 @@
 //! A relay with a store that can be held, made to fail, and that notes what happens in which order.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
@@ -12,16 +14,13 @@ use tokio::sync::Semaphore;
 use crate::broker::{Feed, LaneEvent, Outcome, Room};
 use crate::clock;
 use crate::domain::{
-    Caller, Draft, Message, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, Turn,
-    WallTime,
+    Caller, Draft, MessageId, Properties, Reason, ReasonCode, RetrySchedule, RowId, Turn,
 };
 use crate::relay::dispatch::MemoryBudget;
 use crate::relay::{Budget, LaneFeed, Relay, Settings, Start, dispatch};
 use crate::store::memory::{HistoryBudget, MemoryStore};
-use crate::store::{
-    Audience, Batch, DueMessages, ReadStore, Record, Replayable, Settlement, StoreError, Upkeep,
-    WriteStore,
-};
+use crate::store::{Audience, Batch, ReadStore, Settlement, StoreError, WriteStore};
+use held::Held;
 
 /// So long a test waits for what must happen before it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,87 +46,6 @@ struct Control {
     groups: Mutex<Vec<Box<str>>>,
     /// What each commit that succeeded said may have been handed over.
     gates: Mutex<Vec<Option<Turn>>>,
-}
-
-/// The store.
-struct Held {
-    kept: MemoryStore,
-    control: Arc<Control>,
-    entered: Arc<Semaphore>,
-    survives: bool,
-}
-
-impl WriteStore for Held {
-    fn commit(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        self.entered.add_permits(1);
-        let mut held = self.control.held.lock();
-        while *held {
-            self.control.let_go.wait(&mut held);
-        }
-        drop(held);
-        let failure = self.control.failures.lock().pop_front().flatten();
-        let result = match failure {
-            Some(failure) => Err(failure),
-            None => self.kept.commit(batch),
-        };
-        let accepted = batch
-            .accepted
-            .iter()
-            .map(|one| one.message.id.row())
-            .collect();
-        let settled = batch.settled.iter().map(|one| one.id.row()).collect();
-        let note = match result {
-            Ok(()) => Note::Kept(accepted, settled),
-            Err(_) => Note::Failed,
-        };
-        if result.is_ok() {
-            self.control.gates.lock().push(batch.handed_to);
-        }
-        self.control.notes.lock().push(note);
-        result
-    }
-
-    fn has_kept_deliveries(&self) -> bool {
-        self.kept.has_kept_deliveries()
-    }
-
-    fn due(
-        &mut self,
-        now: WallTime,
-        messages_max: usize,
-        bytes_max: usize,
-    ) -> Result<DueMessages, StoreError> {
-        self.kept.due(now, messages_max, bytes_max)
-    }
-
-    fn scheduled(&mut self, id: MessageId) -> Result<Option<Arc<Message>>, StoreError> {
-        self.kept.scheduled(id)
-    }
-
-    fn overdue(
-        &mut self,
-        now: WallTime,
-        after: Option<(WallTime, Turn)>,
-        max: usize,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.kept.overdue(now, after, max)
-    }
-
-    fn replayable(&mut self, id: MessageId) -> Result<Replayable, StoreError> {
-        self.kept.replayable(id)
-    }
-
-    fn upkeep(&mut self, _now: WallTime) -> Result<Upkeep, StoreError> {
-        Ok(Upkeep::default())
-    }
-
-    fn close(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn survives_restart(&self) -> bool {
-        self.survives
-    }
 }
 
 struct Listener(Arc<Control>);
