@@ -172,6 +172,9 @@ async fn with_a_mistake_the_callers_stay_and_it_is_told() {
         for key in [ALICE, BOB] {
             assert_eq!(get(&gateway, key, "/v1/stats").await.status, 200);
         }
+        // Nor is the door open to everybody.
+        let nobody = get(&gateway, "nobodys-key-0123456789", "/v1/stats").await;
+        assert_eq!(nobody.status, 401, "{}", nobody.text);
     }
     reload(&gateway, &file, &alice_and_bob("act = []")).await;
     let ready = gateway.get_path("/readyz").await.json["callers"].clone();

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::broker_node::shared_broker_url;
 use super::support::gateway::Answer;
 use super::support::queues::{Kind, Place, wait_ready};
 use super::support::wait::{self, SOON};
-use super::{ALICE, BOB, File, Gateway, alice_and_bob, gateway, get, post, reload};
+use super::{ALICE, BOB, File, Gateway, alice_and_bob, call, gateway, get, post, reload};
 
 fn message(place: &Place, routing_key: &str) -> Value {
     json!({"exchange": place.exchange, "routing_key": routing_key, "payload": "x"})
@@ -117,6 +118,32 @@ async fn rights_are_asked_again_before_a_replay_and_not_before_a_promise_is_kept
     wait_for_status(&gateway, ALICE, &ids[0], "confirmed").await;
     assert_eq!(replayed().await, (json!(1), json!(0)));
     wait_for_status(&gateway, ALICE, &ids[1], "confirmed").await;
+}
+
+#[tokio::test]
+async fn a_message_of_somebody_else_is_as_one_that_never_was() {
+    let file = File::new(&alice_and_bob(""));
+    let gateway = gateway(&file).await;
+    let lost = json!({"routing_key": "no such queue", "payload": "x"});
+    let alices = post(&gateway, ALICE, "/v1/messages", &lost).await.id();
+    wait_for_status(&gateway, ALICE, &alices, "returned").await;
+    let never = "0193a5c4-0000-7000-8000-000000000000";
+    for (method, what) in [
+        (Method::GET, ""),
+        (Method::GET, "/payload"),
+        (Method::POST, "/replay"),
+        (Method::POST, "/cancel"),
+    ] {
+        let ask = async |key, id: &str| {
+            let path = format!("/v1/messages/{id}{what}");
+            let answer = call(&gateway, key, method.clone(), &path, &Value::Null).await;
+            (answer.status.as_u16(), answer.text)
+        };
+        let theirs = ask(BOB, &alices).await;
+        assert_eq!(theirs.0, 404, "{method} {what}: {}", theirs.1);
+        assert_eq!(theirs, ask(BOB, never).await, "{method} {what}");
+        assert_ne!(ask(ALICE, &alices).await.0, 404, "{method} {what}");
+    }
 }
 
 #[tokio::test]
