@@ -130,6 +130,9 @@ pub fn list_scheduled(path: &Path, messages_max: usize) -> Result<Vec<Record>, O
     })
 }
 
+/// What has a turn now may be handed over from the original at any time after, of which its copy does not hear.
+const HANDED_OVER_SINCE: &str = "UPDATE state SET clean = 0, handed_to = last_row";
+
 /// Writes a copy of the store as it is at this moment to `to`, which must not exist. All in one read
 /// transaction: the gateway goes on, and only its log cannot start anew meanwhile.
 ///
@@ -160,6 +163,7 @@ fn copy(path: &Path, to: &Path) -> Result<(), OpenError> {
         let mut copy = Connection::open(to)?;
         copy.execute_batch("PRAGMA synchronous = FULL")?;
         Backup::new(connection, &mut copy)?.step(-1)?;
+        copy.execute_batch(HANDED_OVER_SINCE)?;
         copy.close().map_err(|(_, error)| error)?;
         Ok(())
     })

@@ -66,6 +66,33 @@ fn a_backup_is_a_whole_store_of_one_moment() {
     assert!(again.is_err(), "a backup overwrites nothing");
 }
 
+/// The gateway goes on after it, or is started again, and the backup does not hear what it hands over.
+#[test]
+fn what_is_pending_in_a_backup_may_have_been_handed_over_since() {
+    let mut bench = bench();
+    assert!(!bench.pending().iter().any(|one| one.duplicate_possible));
+    let (running, stopped) = (bench.beside(".running"), bench.beside(".stopped"));
+    operate::backup(bench.path(), &running).expect("backup");
+    bench.close();
+    operate::backup(bench.path(), &stopped).expect("backup");
+    for copy in [running, stopped] {
+        let opened = super::super::SqliteStore::open(
+            &copy,
+            &bench.options,
+            crate::domain::WallTime::default(),
+        );
+        let opened = opened.expect("open");
+        let all = (0..2).map(|partition| opened.reader.pending(partition, None, 100, usize::MAX));
+        let flags: Vec<_> = (all.flat_map(|found| found.expect("read")))
+            .map(|one| one.duplicate_possible)
+            .collect();
+        assert_eq!(flags, [true; 18]);
+    }
+    // The original knows what it has handed over.
+    bench.open().expect("open");
+    assert!(!bench.pending().iter().any(|one| one.duplicate_possible));
+}
+
 #[test]
 fn a_backup_that_fails_leaves_nothing_in_the_way_of_the_next() {
     let bench = bench();
