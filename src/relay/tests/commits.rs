@@ -1,13 +1,15 @@
 //! Nothing is told before its commit.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::bench::{AMPLE, Bench, Note, draft, is_pending, soon};
 use crate::broker::Outcome;
+use crate::clock;
 use crate::domain::RowId;
-use crate::relay::AcceptError;
+use crate::relay::{AcceptError, Relay};
 use crate::store::StoreError;
 
 #[tokio::test]
@@ -225,4 +227,50 @@ async fn one_commit_takes_no_more_than_its_share_of_a_long_queue() {
         .collect();
     assert_eq!(sizes.iter().sum::<usize>(), 5000);
     assert!(sizes.iter().all(|size| *size <= 4096), "{sizes:?}");
+}
+
+/// Accepts so many messages one after the other.
+async fn accept_in_turn(relay: &Relay, count: usize) {
+    for _ in 0..count {
+        relay.accept(draft("a")).await.expect("accepted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_at_once_come_along_with_each_other_a_millisecond_apart() {
+    let bench = Bench::new(AMPLE, false);
+    let began = clock::monotonic();
+    let mut accepting = JoinSet::new();
+    for _ in 0..8 {
+        let relay = bench.relay.clone();
+        accepting.spawn(async move { accept_in_turn(&relay, 50).await });
+    }
+    while let Some(done) = accepting.join_next().await {
+        done.expect("accepted");
+    }
+    let took = clock::monotonic().duration_since(began);
+    let shared = bench
+        .notes()
+        .iter()
+        .filter(|note| matches!(note, Note::Kept(kept, _) if kept.len() > 1))
+        .count();
+    assert!(shared > 0, "nobody had company");
+    assert!(
+        u128::try_from(shared).expect("few") <= 1 + took.as_millis(),
+        "{shared} commits in {took:?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_alone_does_not_wait_for_others() {
+    const TOGETHER: usize = 20;
+    let bench = Bench::new(AMPLE, false);
+    let mut fastest = Duration::MAX;
+    for _ in 0..100 {
+        let began = clock::monotonic();
+        accept_in_turn(&bench.relay, TOGETHER).await;
+        fastest = fastest.min(clock::monotonic().duration_since(began));
+    }
+    // With a pause after each, none of these could be as short, however quick the machine is.
+    assert!(fastest < Duration::from_millis(10), "{fastest:?}");
 }
