@@ -2,8 +2,10 @@
 //!
 //! Everything about callers is one value that is replaced whole between two requests: no request is dropped,
 //! and none sees half of a change. With a mistake anywhere in the configuration the ones in force stay,
-//! which the log and `/readyz` say.
+//! which the log and `/readyz` say. A gateway that has callers is never opened to those without a key: a file
+//! that was emptied, cut or could be read only once would do that, and who means it can start anew.
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +13,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::config::{Config, ConfigError, Inputs};
+use crate::config::{Config, Inputs};
 use crate::domain::access::Callers;
 use crate::http::CallersLoaded;
 use crate::lifecycle::reload::{Cause, Reloads};
+
+const NOBODY_LEFT: &str =
+    "no caller is left; a gateway that serves without keys has to be started so";
 
 /// See the module.
 pub(super) struct Reloading {
@@ -95,7 +100,13 @@ impl Reloading {
     }
 
     fn replace(&self, config: &Config, cause: Cause) {
-        let callers = Arc::new(config.callers.clone());
+        let before = self.callers.borrow().clone();
+        if config.callers.is_empty() && !before.is_empty() {
+            return self.keep(&NOBODY_LEFT, cause);
+        }
+        let mut callers = config.callers.clone();
+        callers.allow_anonymous = before.allow_anonymous;
+        let callers = Arc::new(callers);
         let (names, keys) = (callers.names().count(), callers.keys_count());
         // Who follows events looks at them when they change.
         let is_new = self.callers.send_if_modified(|current| {
@@ -118,16 +129,15 @@ impl Reloading {
             };
             tracing::info!(because = %cause, callers = names, keys, "{what}");
         }
-        let in_force = Config {
-            callers: config.callers.clone(),
-            ..self.config.clone()
-        };
+        let mut in_force = self.config.clone();
+        in_force.callers = config.callers.clone();
+        in_force.callers.allow_anonymous = before.allow_anonymous;
         if *config != in_force {
             tracing::warn!("other options have changed too, and take effect at the next start");
         }
     }
 
-    fn keep(&self, mistakes: &ConfigError, cause: Cause) {
+    fn keep(&self, mistakes: &dyn Display, cause: Cause) {
         self.loaded
             .send_modify(|loaded| loaded.refused_at = Some(clock::wall()));
         tracing::error!(

@@ -153,6 +153,9 @@ async fn with_a_mistake_the_callers_stay_and_it_is_told() {
             &*format!("[callers.bob]\nwebhook_secrets = [\"{secret}\"]"),
             "callers.bob.webhook_secrets",
         ),
+        // A file that was emptied, or is cut, opens the gateway to nobody.
+        ("", "no caller is left"),
+        ("allow_anonymous = true\n", "no caller is left"),
     ] {
         let before = gateway.get_path("/readyz").await.json["callers"]["refused_at"].clone();
         file.write(text);
@@ -175,6 +178,7 @@ async fn with_a_mistake_the_callers_stay_and_it_is_told() {
         // Nor is the door open to everybody.
         let nobody = get(&gateway, "nobodys-key-0123456789", "/v1/stats").await;
         assert_eq!(nobody.status, 401, "{}", nobody.text);
+        assert_eq!(gateway.get_path("/v1/stats").await.status, 401);
     }
     reload(&gateway, &file, &alice_and_bob("act = []")).await;
     let ready = gateway.get_path("/readyz").await.json["callers"].clone();
@@ -194,6 +198,17 @@ async fn other_options_wait_for_the_next_start_and_the_log_says_so() {
     assert!(wait::blocking_until(SOON, told), "{}", gateway.log());
     let ready = gateway.get_path("/readyz").await;
     assert_eq!(ready.json["broker"]["lanes"], 4);
+}
+
+#[tokio::test]
+async fn who_comes_without_a_key_is_let_in_by_a_start_only() {
+    let file = File::new(&alice_and_bob(""));
+    let gateway = gateway(&file).await;
+    let text = format!("allow_anonymous = true\n{}", alice_and_bob("act = []"));
+    reload(&gateway, &file, &text).await;
+    let told = || gateway.log().contains("take effect at the next start");
+    assert!(wait::blocking_until(SOON, told), "{}", gateway.log());
+    assert_eq!(gateway.get_path("/v1/stats").await.status, 401);
 }
 
 #[tokio::test]

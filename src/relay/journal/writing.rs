@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use rustc_hash::FxHashSet;
 
 use super::batch::Batch;
@@ -140,11 +141,12 @@ impl<'a> Writing<'a> {
 
     /// Waits for something to do; nothing when everything is done.
     fn next(&mut self) -> Option<Round> {
-        if let Some(until) = self.gathers_until.take() {
-            std::thread::sleep(until.saturating_duration_since(clock::monotonic()));
-        }
         let mut queue = self.journal.queue.lock();
         queue.free(std::mem::take(&mut self.batch.freed));
+        if let Some(until) = self.gathers_until.take() {
+            let left = until.saturating_duration_since(clock::monotonic());
+            MutexGuard::unlocked(&mut queue, || std::thread::sleep(left));
+        }
         if queue.pending_messages == 0 {
             self.times.nothing_is_pending();
         }
