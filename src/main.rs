@@ -73,7 +73,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             if let Some(endpoint) = &config.otlp_endpoint {
                 amqpost::observe::start(endpoint)?;
             }
-            runtime()?.block_on(amqpost::app::serve(config, inputs))?;
+            let runtime = runtime()?;
+            let ended = runtime.block_on(amqpost::app::serve(config, inputs));
+            // What still blocks is a file that is never read to its end; everything else has been waited for.
+            runtime.shutdown_background();
+            ended?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 use crate::clock;
 use crate::config::{BrokerClient, Config, IdentityFiles};
@@ -64,14 +65,28 @@ async fn keep_fresh(
     mut stop: watch::Receiver<bool>,
 ) {
     // Since they were read at start.
-    reload(whose, &identity, Cause::Change);
+    let mut cause = Some(Cause::Change);
     loop {
-        warn_if_over(whose, &identity);
-        tokio::select! {
-            cause = reloads.next() => reload(whose, &identity, cause),
-            () = tokio::time::sleep(EXPIRY_LOOK) => {}
+        let turn = async {
+            if let Some(cause) = cause {
+                let identity = Arc::clone(&identity);
+                // A file system may take its time, and pipes may never end.
+                let reading = tokio::task::spawn_blocking(move || reload(whose, &identity, cause));
+                // Whatever panics ends the process, here as elsewhere.
+                if let Some(panic) = reading.await.err().filter(JoinError::is_panic) {
+                    std::panic::resume_unwind(panic.into_panic());
+                }
+            }
+            warn_if_over(whose, &identity);
+            tokio::select! {
+                cause = reloads.next() => Some(cause),
+                () = tokio::time::sleep(EXPIRY_LOOK) => None,
+            }
+        };
+        cause = tokio::select! {
+            cause = turn => cause,
             _ = stop.wait_for(|stop| *stop) => return,
-        }
+        };
     }
 }
 

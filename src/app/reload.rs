@@ -67,17 +67,23 @@ impl Reloading {
         // Since it was read at start.
         let mut cause = Cause::Change;
         loop {
-            self.reload(cause).await;
-            if let Some(wanted) = self.other_files().await {
-                // What has changed before they were looked at is read too.
-                self.wanted = wanted;
-                continue;
-            }
+            // Some files are never read to their end, such as pipes.
             cause = tokio::select! {
-                cause = self.wanted.next() => cause,
+                cause = self.turn(cause) => cause,
                 () = stopped(&mut stop) => return,
             };
         }
+    }
+
+    /// Reads, and returns when and why that is to be done again.
+    async fn turn(&mut self, cause: Cause) -> Cause {
+        self.reload(cause).await;
+        if let Some(wanted) = self.other_files().await {
+            self.wanted = wanted;
+            // What has changed before they were looked at is read too.
+            return cause;
+        }
+        self.wanted.next().await
     }
 
     /// When to read again, if that depends on other files now.
