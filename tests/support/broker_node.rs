@@ -154,9 +154,10 @@ impl PrivateNode {
 
     /// Writes down what quorum queues there are. Up to 3.10 at least, `RabbitMQ` does so
     /// within three minutes only, and a queue declared since then is empty and without a leader after
-    /// `kill -9`, whatever it had confirmed. Call it between declaring and killing.
+    /// `kill -9`, whatever it had confirmed. Bindings are in a log that is written with a delay, too: one that
+    /// was declared within two seconds may be gone. Call it between declaring and killing.
     pub async fn settle_declarations(&self) {
-        self.eval("[ok = dets:sync(T) || T <- dets:all()], ok")
+        self.eval("[ok = dets:sync(T) || T <- dets:all()], ok = mnesia:sync_log(), ok")
             .await;
     }
 
