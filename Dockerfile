@@ -18,6 +18,7 @@ COPY tests/faulty_vfs tests/faulty_vfs
 RUN mkdir -p src benches/hot_path \
     && echo 'fn main() {}' >src/main.rs \
     && cp src/main.rs benches/hot_path/main.rs \
+    && cp src/main.rs tests/otlp.rs \
     && touch src/lib.rs \
     && cargo build --release --locked --bin amqpost
 # The program itself. cargo goes by times, and those of the sources may be older than the empty program's.
