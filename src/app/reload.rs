@@ -106,13 +106,14 @@ impl Reloading {
     }
 
     fn replace(&self, config: &Config, cause: Cause) {
-        let before = self.callers.borrow().clone();
-        if config.callers.is_empty() && !before.is_empty() {
+        let followed = self.callers.borrow().followed_by(&config.callers);
+        let Some(callers) = followed.map(Arc::new) else {
             return self.keep(&NOBODY_LEFT, cause);
-        }
-        let mut callers = config.callers.clone();
-        callers.allow_anonymous = before.allow_anonymous;
-        let callers = Arc::new(callers);
+        };
+        let in_force = Config {
+            callers: Callers::clone(&callers),
+            ..self.config.clone()
+        };
         let (names, keys) = (callers.names().count(), callers.keys_count());
         // Who follows events looks at them when they change.
         let is_new = self.callers.send_if_modified(|current| {
@@ -135,9 +136,6 @@ impl Reloading {
             };
             tracing::info!(because = %cause, callers = names, keys, "{what}");
         }
-        let mut in_force = self.config.clone();
-        in_force.callers = config.callers.clone();
-        in_force.callers.allow_anonymous = before.allow_anonymous;
         if *config != in_force {
             tracing::warn!("other options have changed too, and take effect at the next start");
         }

@@ -110,6 +110,9 @@ impl Audience for Waiters {
         self.groups.changed(groups);
     }
 
+    /// They wait for messages.
+    fn deliveries_kept(&self) {}
+
     fn settled(&self, settled: &[Settlement]) {
         // A waiter that registers after this look finds the commit, which came before, in the store.
         if self.count.load(Ordering::SeqCst) == 0 {

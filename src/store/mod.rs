@@ -379,7 +379,7 @@ pub trait Audience: Send + Sync + 'static {
     fn settled(&self, settled: &[Settlement]);
 
     /// Deliveries of webhooks were kept with it.
-    fn deliveries_kept(&self) {}
+    fn deliveries_kept(&self);
 
     /// Whether somebody waits for one of these, so that their commit should not.
     fn awaits(&self, ids: &mut dyn Iterator<Item = MessageId>) -> bool;

@@ -126,6 +126,17 @@ impl Callers {
         self.named.is_empty()
     }
 
+    /// What takes the place of these while the gateway runs, when `next` is read. Nothing does when these
+    /// have names and `next` has none: a file that was emptied or cut must not open the gateway to everybody.
+    /// Whether somebody may come without a key stays as it is for the same reason.
+    #[must_use]
+    pub fn followed_by(&self, next: &Self) -> Option<Self> {
+        (self.is_empty() || !next.is_empty()).then(|| Self {
+            allow_anonymous: self.allow_anonymous,
+            ..next.clone()
+        })
+    }
+
     /// Whether everybody is the caller without a name although that was not asked for: then only this
     /// machine may be served.
     #[must_use]

@@ -5,6 +5,7 @@ mod held;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ struct Control {
     groups: Mutex<Vec<Box<str>>>,
     /// What each commit that succeeded said may have been handed over.
     gates: Mutex<Vec<Option<Turn>>>,
+    /// How often it was told that deliveries were kept.
+    deliveries: AtomicUsize,
 }
 
 struct Listener(Arc<Control>);
@@ -58,6 +61,10 @@ impl Audience for Listener {
     fn settled(&self, settled: &[Settlement]) {
         let told = settled.iter().map(|one| Note::Told(one.id.row()));
         self.0.notes.lock().extend(told);
+    }
+
+    fn deliveries_kept(&self) {
+        self.0.deliveries.fetch_add(1, Ordering::SeqCst);
     }
 
     fn groups_changed(&self, groups: &mut dyn Iterator<Item = (&Caller, &str)>) {
@@ -75,6 +82,8 @@ impl Audience for Nobody {
     }
 
     fn settled(&self, _: &[Settlement]) {}
+
+    fn deliveries_kept(&self) {}
 
     fn groups_changed(&self, _: &mut dyn Iterator<Item = (&Caller, &str)>) {}
 }
@@ -255,6 +264,11 @@ impl Bench {
     /// Whether it was told of some group since.
     pub(super) fn has_groups(&self) -> bool {
         !self.control.groups.lock().is_empty()
+    }
+
+    /// How often it was told that deliveries of webhooks were kept.
+    pub(super) fn deliveries_told(&self) -> usize {
+        self.control.deliveries.load(Ordering::SeqCst)
     }
 
     /// What each commit said may have been handed over.

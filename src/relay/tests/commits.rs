@@ -274,3 +274,23 @@ async fn whoever_is_alone_does_not_wait_for_others() {
     // With a pause after each, none of these could be as short, however quick the machine is.
     assert!(fastest < Duration::from_millis(10), "{fastest:?}");
 }
+
+#[tokio::test]
+async fn deliveries_of_webhooks_are_told_of_when_some_were_kept() {
+    let mut bench = Bench::new(AMPLE, false);
+    let plain = bench.accept("a").await;
+    let mut with_callback = draft("a");
+    let terms = with_callback.terms.get_or_insert_default();
+    terms.callback_url = Some("https://hooks.example/x".into());
+    let told = bench.relay.accept(with_callback).await.expect("accepted");
+    let told = told.id.row();
+    assert_eq!(bench.pull(), [plain, told]);
+    for (row, times) in [(plain, 0), (told, 1)] {
+        bench.report(row, Outcome::Confirmed);
+        let ended = |bench: &Bench| bench.notes().contains(&Note::Told(row));
+        bench.until(ended).await;
+        // Whoever is answered now is answered after all of that was told.
+        bench.accept("a").await;
+        assert_eq!(bench.deliveries_told(), times);
+    }
+}

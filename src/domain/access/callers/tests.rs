@@ -196,3 +196,23 @@ fn neither_keys_nor_secrets_are_shown() {
         assert!(!shown.contains(hidden), "{shown}");
     }
 }
+
+#[test]
+fn whoever_follows_opens_nothing() {
+    let nobody = Callers::default();
+    let open = Callers {
+        allow_anonymous: true,
+        ..Callers::default()
+    };
+    let mut some = Callers::default();
+    some.name(named("a"), Rights::default());
+    let mut others = open.clone();
+    others.name(named("b"), Rights::default());
+    assert_eq!(some.followed_by(&nobody), None);
+    assert_eq!(some.followed_by(&open), None);
+    let after = some.followed_by(&others).expect("they have names");
+    assert!(after.names().eq([&named("b")]) && !after.allow_anonymous);
+    let first = nobody.followed_by(&some);
+    assert_eq!(first, Some(some));
+    assert_eq!(open.followed_by(&nobody), Some(open.clone()));
+}
