@@ -20,6 +20,12 @@ use lapin::{Connection, ConnectionProperties};
 /// To connect; the messages that were asked for may take ten times as long.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// So many the broker sends ahead; each is acknowledged by itself all the same. A channel of the broker
+/// hands a quorum queue 32 acknowledgements that are not yet agreed on (`quorum_commands_soft_limit`),
+/// keeps further ones to itself, and drops those if it is closed: then what was rejected last comes again
+/// instead of going to the dead letters. With fewer ahead it never has any to drop.
+const AHEAD: u16 = 16;
+
 type Failure = Box<dyn std::error::Error>;
 
 struct Wanted {
@@ -77,8 +83,7 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, Failure
 
 async fn consume(connection: &Connection, wanted: &Wanted) -> Result<(), Failure> {
     let channel = connection.create_channel().await?;
-    // The broker sends so many ahead; each is acknowledged by itself all the same.
-    channel.basic_qos(250, BasicQosOptions::default()).await?;
+    channel.basic_qos(AHEAD, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     let name = ShortString::from("amqpost-example");
     let mut consumer = channel
