@@ -4,7 +4,8 @@
 //! bare pipelined lapin publisher, and the gateway in batches, single posts, raw posts and single posts
 //! that wait. Then single posts at a fixed rate, for the latencies; a handler that only reads and answers,
 //! for what HTTP costs; and whatever else publishes over HTTP here. Told are medians and the span of the
-//! rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`). `--quick` takes a minute.
+//! rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`). `--quick` takes a minute;
+//! `--only WORDS` measures the ways of that name beside the two bare publishers and the bare handler.
 
 mod bare_socket;
 mod beside;
@@ -35,12 +36,16 @@ struct Plan {
     kinds: Vec<QueueKind>,
     payloads: Vec<usize>,
     paced_for: Duration,
+    /// What the names of the gateway's ways contain; everything without.
+    only: Option<String>,
 }
 
 impl Plan {
     fn of_arguments() -> Self {
+        let only = text_argument("--only");
         if flag("--quick") {
             return Self {
+                only,
                 rounds: argument("--rounds", 3),
                 scale: 0.3,
                 kinds: vec![QueueKind::Quorum],
@@ -49,12 +54,21 @@ impl Plan {
             };
         }
         Self {
+            only,
             rounds: argument("--rounds", 5),
             scale: 1.0,
             kinds: vec![QueueKind::Quorum, QueueKind::Classic],
             payloads: vec![256, 4096, 65_536],
             paced_for: Duration::from_secs(20),
         }
+    }
+
+    /// The ways that are wanted, and those that they are compared with.
+    fn ways(&self) -> impl Iterator<Item = Way> {
+        let only = self.only.as_deref().unwrap_or("");
+        Way::ALL
+            .into_iter()
+            .filter(move |way| way.is_bare() || way.name().contains(only))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -81,10 +95,12 @@ pub async fn run() -> Result<(), Failure> {
     for case in plan.cases() {
         measure_case(&node, &gateway, &plan, case, &mut report).await?;
     }
-    beside::paced(&node, &gateway, &beside::RATES, plan.paced_for, &mut report).await?;
     beside::reference(&node, &mut report, plan.rounds, plan.scale).await?;
-    beside::resident(&mut report).await?;
-    others::management(&node, &mut report, plan.rounds).await?;
+    if plan.only.is_none() {
+        beside::paced(&node, &gateway, &beside::RATES, plan.paced_for, &mut report).await?;
+        beside::resident(&mut report).await?;
+        others::management(&node, &mut report, plan.rounds).await?;
+    }
     println!("{}", table::of(&report));
     if let Some(file) = text_argument("--json") {
         std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
@@ -121,7 +137,7 @@ async fn measure_case(
 ) -> Result<(), Failure> {
     let queue = case.declare(&node.url()).await?;
     for round in 0..=plan.rounds {
-        for way in Way::ALL {
+        for way in plan.ways() {
             // The first round warms everything up and does not count.
             let scale = if round == 0 {
                 plan.scale / 5.0

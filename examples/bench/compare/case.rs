@@ -104,6 +104,11 @@ impl Way {
         Self::Waiting,
     ];
 
+    /// No gateway is in it.
+    pub fn is_bare(self) -> bool {
+        matches!(self, Self::Socket | Self::Lapin)
+    }
+
     /// As it is told.
     pub fn name(self) -> &'static str {
         match self {

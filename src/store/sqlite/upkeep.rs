@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
 
-use super::checkpoint;
+use super::checkpoint::{self, Frames, REST_FRAMES};
 use super::connection::{self, PAGE_BYTES, pragma};
 use super::error::{Failure, Outcome};
 use super::evict::{self, Limits};
@@ -17,8 +17,6 @@ use crate::store::{StoreError, Upkeep};
 
 /// Frames (pages) in the log from which on it is copied: 16 MiB.
 const LOG_FRAMES: u64 = 4096;
-/// Frames that the writer copies itself: 1 MiB.
-const REST_FRAMES: u64 = 256;
 /// Frames from which on the writer copies whatever there is, however long it takes: 512 MiB. Only a
 /// disk that cannot keep up, or a reader that does not end, leads here.
 const LOG_FRAMES_MAX: u64 = 131_072;
@@ -154,16 +152,24 @@ impl SqliteStore {
         Ok(more)
     }
 
+    /// Copies what a round of the checkpoints has left, before more comes.
+    pub(super) fn finish_copying_log(&mut self) -> Result<(), StoreError> {
+        if !self.checkpoints.have_ended() {
+            return Ok(());
+        }
+        self.copy_log(false).map_err(|error| self.fail(error))
+    }
+
     /// Keeps the log short; see `checkpoint.rs`.
     fn copy_log(&mut self, idle: bool) -> Result<(), StoreError> {
-        let (frames, copied) = self.log_frames()?;
-        let rest = frames.saturating_sub(copied);
+        let frames = Frames::of_log(&self.connection)?;
+        let rest = frames.rest();
         let small = self.options.store_bytes_max / u64::from(PAGE_BYTES) / 16;
-        let wanted = frames >= LOG_FRAMES.min(small.max(64)) || (idle && rest > REST_FRAMES);
+        let wanted = frames.all >= LOG_FRAMES.min(small.max(64)) || (idle && rest > REST_FRAMES);
         if !wanted || rest == 0 {
             return Ok(());
         }
-        if frames >= LOG_FRAMES_MAX || (rest <= REST_FRAMES && self.checkpoints.is_idle()) {
+        if frames.all >= LOG_FRAMES_MAX || (rest <= REST_FRAMES && self.checkpoints.is_idle()) {
             let copied = checkpoint::copy(&self.connection, CheckpointMode::PASSIVE);
             return match copied.map_err(StoreError::from) {
                 Ok(()) | Err(StoreError::Full) => Ok(()),
@@ -202,16 +208,6 @@ impl SqliteStore {
             Ok(()) | Err(StoreError::Full) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Frames in the log, and those of them that were copied.
-    fn log_frames(&self) -> Result<(u64, u64), StoreError> {
-        let frames = self
-            .connection
-            .wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP);
-        let (frames, copied) = frames.map_err(Failure::from)?;
-        let count = |frames| u64::try_from(frames).unwrap_or(0);
-        Ok((count(frames), count(copied)))
     }
 
     /// Gives free pages back, but only when most of the file is free: a store under an even load

@@ -200,6 +200,7 @@ impl WriteStore for SqliteStore {
             }
         }
         self.commits = self.commits.saturating_add(1);
+        self.finish_copying_log()?;
         match self.keep(batch) {
             // The room is for what must be kept; what is refused without harm gets none of it.
             Err(StoreError::Full) if !batch.has_new() && self.reserve.release() => self.keep(batch),

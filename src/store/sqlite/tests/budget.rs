@@ -342,6 +342,34 @@ fn the_files_reach_a_plateau() {
 }
 
 #[test]
+fn the_log_stays_short_under_a_load_that_does_not_pause() {
+    let limits = Options {
+        vfs: None,
+        ..options(1)
+    };
+    let mut bench = Bench::new(limits);
+    let mut longest = 0;
+    let mut looked_at = std::time::Instant::now();
+    for round in 0..1500_u64 {
+        let all: Vec<_> = (1..=32)
+            .map(|at| one(round * 32 + at, vec![5; 4000]))
+            .collect();
+        let settled = confirmed(&all);
+        bench.store().commit(&accepting(&all)).expect("commit");
+        bench.store().commit(&settling(&settled)).expect("commit");
+        // As often as the journal looks after its store.
+        if looked_at.elapsed() >= std::time::Duration::from_millis(100) {
+            bench.store().upkeep(at(round)).expect("upkeep");
+            looked_at = std::time::Instant::now();
+        }
+        let log = std::fs::metadata(bench.beside("-wal")).map_or(0, |log| log.len());
+        longest = longest.max(log);
+    }
+    assert!(longest > 8 << 20, "{longest} bytes: this is no load");
+    assert!(longest < 96 << 20, "{longest} bytes");
+}
+
+#[test]
 fn space_that_is_no_longer_needed_goes_back_to_the_file_system() {
     let mut bench = Bench::new(Options {
         history_bytes_max: 0,
