@@ -4,7 +4,7 @@
 //! are requests without a valid key, since anybody can send as many; other refusals at info, and those that
 //! are the gateway's own at warn.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::response::Response;
 
 use super::problem::Code;
@@ -12,23 +12,22 @@ use super::state::Gateway;
 use super::{request_id, trace};
 use crate::clock;
 
-/// Counts, traces and logs the request that `answer` answers.
+/// Counts, traces and logs the request of this `route` that `answer` answers.
 pub(super) async fn log(
     gateway: &Gateway,
+    route: Option<&str>,
     mut request: Request,
     answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let _in_flight = gateway.requests().begin();
     let method = request.method().clone();
     let uri = request.uri().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id::of(request.headers());
-    let span = trace::begin(&mut request);
+    let span = trace::begin(route, &mut request);
     let start = clock::monotonic();
     let mut response = answer(request).await;
     (response.headers_mut()).insert(request_id::X_REQUEST_ID, id.clone());
     let code = response.extensions().get::<Code>().copied();
-    let route = route.as_ref().map(MatchedPath::as_str);
     (gateway.requests()).answered(&method, route, response.status(), code);
     if let Some(span) = span {
         let id = id.to_str().unwrap_or_default();

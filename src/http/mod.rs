@@ -13,6 +13,7 @@ mod body;
 mod cancel;
 mod crowd;
 mod cursor;
+mod endpoints;
 mod events;
 mod failures;
 mod filter;
@@ -76,10 +77,10 @@ pub use webhooks::{Webhooks, message_resource};
 const NO_STORE: &str = "no-store";
 
 /// Every endpoint of this version, behind everything that concerns all of them.
-pub fn router(gateway: Gateway) -> Router {
+fn router(gateway: Gateway) -> Router {
     Router::new()
         .route(
-            "/v1/messages",
+            publish_message::PUBLISH_MESSAGE,
             post(publish_message::publish_message).get(list_messages::list_messages),
         )
         .route("/v1/messages/batch", post(publish_batch::publish_batch))

@@ -11,6 +11,9 @@ use super::state::Gateway;
 use super::{accept, body, media_type, openapi, trace};
 use crate::domain::access::Access;
 
+/// Where messages are posted to.
+pub(super) const PUBLISH_MESSAGE: &str = "/v1/messages";
+
 /// Publish a message
 ///
 /// The answer leaves after the message is safe in the store. With `Prefer: wait=N` it also waits for

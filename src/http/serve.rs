@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::crowd::{Crowd, Seat};
+use super::endpoints::Endpoints;
 use super::phase::Phase;
 use super::state::{Gateway, Settings, stopped};
 use super::{linger, management};
@@ -74,7 +74,7 @@ impl Listener {
 
 /// What all connections have in common.
 struct Shared {
-    router: Router,
+    endpoints: Endpoints,
     tls: Option<Arc<ServerConfig>>,
     settings: Settings,
     /// One for each request over HTTP/2 that may be in progress.
@@ -87,7 +87,7 @@ struct Shared {
 /// once.
 pub async fn serve(listener: impl Into<Listener>, gateway: Gateway, stop: watch::Receiver<bool>) {
     let settings = gateway.settings.clone();
-    serve_router(listener.into(), super::router(gateway), settings, stop).await;
+    serve_endpoints(listener.into(), Endpoints::of_api(gateway), settings, stop).await;
 }
 
 /// As [`serve`], the endpoints of the management listener, which speaks in the clear.
@@ -100,20 +100,20 @@ pub async fn serve_management(
         connections_max: management::CONNECTIONS_MAX,
         ..gateway.settings.clone()
     };
-    let router = management::router(gateway);
-    serve_router(listener.into(), router, settings, stop).await;
+    let endpoints = management::router(gateway).into();
+    serve_endpoints(listener.into(), endpoints, settings, stop).await;
 }
 
-async fn serve_router(
+async fn serve_endpoints(
     Listener { tcp, tls }: Listener,
-    router: Router,
+    endpoints: Endpoints,
     settings: Settings,
     stop: watch::Receiver<bool>,
 ) {
     let connections_max = settings.connections_max.max(1);
     let requests_max = settings.http2.requests_max.min(Semaphore::MAX_PERMITS);
     let shared = Arc::new(Shared {
-        router,
+        endpoints,
         tls,
         settings,
         http2_requests: Arc::new(Semaphore::new(requests_max)),

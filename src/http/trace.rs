@@ -1,6 +1,6 @@
 //! The trace that a request belongs to, for the messages in it.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::TraceContext;
@@ -13,9 +13,8 @@ const TRACED: &str = "/v1/";
 
 /// Begins the span of a request of the API, if traces are exported. Within the gateway the request has then
 /// the headers of that span: what it leads to belongs there.
-pub(super) fn begin(request: &mut Request) -> Option<RequestSpan> {
-    let route = request.extensions().get::<MatchedPath>()?;
-    let route = Some(route.as_str()).filter(|route| route.starts_with(TRACED))?;
+pub(super) fn begin(route: Option<&str>, request: &mut Request) -> Option<RequestSpan> {
+    let route = route.filter(|route| route.starts_with(TRACED))?;
     let (method, headers) = (request.method().as_str(), request.headers());
     let span = observe::begin_request(method, route, || of(headers))?;
     if let Some(context) = span.context() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::bulk_replays::Jobs;
@@ -123,6 +124,8 @@ pub(super) struct Journal {
     /// Claims of messages that are queued end here, with their commit.
     pub(super) keys: Arc<Keys>,
     pub(super) jobs: Arc<Jobs>,
+    /// Where those who are answered run.
+    runtime: Handle,
 }
 
 /// What the writer does next.
@@ -134,6 +137,10 @@ enum Work {
 }
 
 impl Journal {
+    /// One whose callers run where this is called.
+    ///
+    /// # Panics
+    /// Not in a runtime of tokio.
     pub(super) fn new(
         budget: Budget,
         lanes: usize,
@@ -172,6 +179,7 @@ impl Journal {
             callers,
             keys: Arc::default(),
             jobs: Arc::default(),
+            runtime: Handle::current(),
         }
     }
 

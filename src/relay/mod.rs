@@ -170,6 +170,9 @@ impl Writer {
 impl Relay {
     /// A relay that writes `store`, which holds what `start` says and is read by `reader`, and tells
     /// `audience` what is final; and its writer.
+    ///
+    /// # Panics
+    /// Not in a runtime of tokio, which is where its callers are taken to be.
     #[must_use]
     pub fn new(
         settings: &Settings,

@@ -1,17 +1,19 @@
 //! A connection that carries one request after the other.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 
 use super::{Ended, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, STOPPING_STALL_MAX, Shared, Stream, seconds};
 use crate::http::crowd::Seat;
+use crate::http::endpoints::Endpoints;
 use crate::http::head_time::HeadTimer;
 use crate::http::problem::{Code, Problem};
 use crate::http::state::stopped;
@@ -25,7 +27,7 @@ pub(super) async fn serve(
     seat: &Seat,
     shared: &Shared,
 ) -> Result<(), Ended> {
-    answer(stream, stalled, seat, shared, shared.router.clone()).await
+    answer(stream, stalled, seat, shared, &shared.endpoints).await
 }
 
 /// Says once that this is the wrong protocol, in the words of the protocol that the client seems to speak.
@@ -45,7 +47,7 @@ pub(super) async fn refuse(
         stalled,
         seat,
         shared,
-        Router::new().fallback(refusal),
+        &Router::new().fallback(refusal).into(),
     )
     .await
 }
@@ -55,7 +57,7 @@ async fn answer(
     stalled: Stall,
     seat: &Seat,
     shared: &Shared,
-    router: Router,
+    endpoints: &Endpoints,
 ) -> Result<(), Ended> {
     let settings = &shared.settings;
     let timer = HeadTimer {
@@ -65,10 +67,9 @@ async fn answer(
     };
     let head = timer.head;
     let stream = unparsed::Watched::new(stream, Arc::clone(&seat.phase));
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(async |request: Request<Incoming>| {
         seat.phase.serve();
-        router.call(request)
+        Ok::<_, Infallible>(endpoints.answer(request.map(Body::new)).await)
     });
     let serving = http1::Builder::new()
         .timer(timer)

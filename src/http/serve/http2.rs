@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
@@ -17,11 +16,11 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tower::Service as _;
 
 use super::streams::{OpenStream, SentBody, Streams, Verdict};
 use super::{Ended, STOPPING_STALL_MAX, Shared, Stream, seconds};
 use crate::http::crowd::Seat;
+use crate::http::endpoints::Endpoints;
 use crate::http::problem::{Code, Problem};
 use crate::http::state::{Settings, stopped};
 use crate::http::write_stall::Stall;
@@ -50,8 +49,8 @@ pub(super) async fn serve(
         Arc::clone(&shared.http2_requests),
         Arc::clone(&seat.phase),
     );
-    let (counted, router) = (Arc::clone(&streams), shared.router.clone());
-    let service = service_fn(move |request| answer(request, counted.open(), router.clone()));
+    let (counted, endpoints) = (Arc::clone(&streams), shared.endpoints.clone());
+    let service = service_fn(move |request| answer(request, counted.open(), endpoints.clone()));
     let serving = builder(settings).serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let verdict = tokio::select! {
@@ -97,10 +96,10 @@ fn builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
 async fn answer(
     request: Request<Incoming>,
     mut stream: OpenStream,
-    mut router: Router,
+    endpoints: Endpoints,
 ) -> Result<Response<SentBody>, Infallible> {
     let response = if stream.is_allowed() {
-        router.call(request.map(Body::new)).await?
+        endpoints.answer(request.map(Body::new)).await
     } else {
         let detail = "too many requests are in progress at the same time; nothing was accepted";
         Problem::new(Code::Overloaded, detail).into_response()

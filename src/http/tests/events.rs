@@ -84,7 +84,7 @@ impl Streaming {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let response = self.rig.router.clone().oneshot(request).await;
+        let response = self.rig.endpoints.clone().oneshot(request).await;
         let response = response.expect("infallible");
         assert_eq!(response.status(), StatusCode::OK);
         for (name, value) in [

@@ -1,4 +1,4 @@
-//! The whole room through its router, with a model of the relay behind it.
+//! The whole room as one service, with a model of the relay behind it.
 
 mod access;
 mod answer;

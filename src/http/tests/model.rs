@@ -6,7 +6,6 @@ mod outbox;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
@@ -14,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::super::{Backend, CallersLoaded, Gateway, Parts, Settings, Webhooks, router};
+use super::super::{Backend, CallersLoaded, Gateway, Parts, Settings, Webhooks};
 pub(super) use super::answer::Answer;
 use crate::domain::access::{Callers, KeyHash};
 use crate::domain::webhook::AllowList;
@@ -22,6 +21,7 @@ use crate::domain::{
     Caller, Draft, Fingerprint, IdMinter, Limits, Message, MessageId, Reason, ReasonCode, Rules,
     Status, WallTime,
 };
+use crate::http::endpoints::Endpoints;
 use crate::metrics::Metrics;
 use crate::notify::{Events, Waiters};
 use crate::relay::{AcceptError, Acceptance, Cancellation, Keyed, Progress, Replay};
@@ -200,7 +200,7 @@ pub(super) const BOB_NEW: &str = "Bearer key-of-bob-9876543210";
 pub(super) struct Rig {
     pub(super) model: Arc<Model>,
     pub(super) gateway: Gateway,
-    pub(super) router: Router,
+    pub(super) endpoints: Endpoints,
     pub(super) leaving: watch::Sender<bool>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) callers: watch::Sender<Arc<Callers>>,
@@ -312,7 +312,7 @@ impl Rig {
         Self {
             leaving,
             model,
-            router: router(gateway.clone()),
+            endpoints: Endpoints::of_api(gateway.clone()),
             gateway,
             stop,
             callers,
@@ -322,7 +322,7 @@ impl Rig {
 
     /// Sends a request as it is.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await;
+        let response = self.endpoints.clone().oneshot(request).await;
         let (head, body) = response.expect("infallible").into_parts();
         let body = body.collect().await.expect("a body").to_bytes().to_vec();
         Answer {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Budget, Journal, Phase, Queue};
@@ -32,6 +33,27 @@ pub(super) struct Reply {
     pub(super) queued_at: Instant,
     /// When the messages were accepted.
     pub(super) accepted: Moment,
+}
+
+impl Reply {
+    /// Tells all of `replies` that their messages are safe.
+    ///
+    /// Whoever tells from a thread of its own hands each task that it wakes over to the `runtime` by itself,
+    /// and is interrupted by what it wakes. One task is handed over instead, which wakes the others where
+    /// they run: 2 µs of CPU less for each of 64 callers (docs/performance.md).
+    pub(super) fn all_kept(replies: &mut Vec<Self>, runtime: &Handle) {
+        if let [_, _, ..] = replies[..] {
+            let replies = std::mem::take(replies);
+            runtime.spawn(async { replies.into_iter().for_each(Self::kept) });
+        } else {
+            replies.drain(..).for_each(Self::kept);
+        }
+    }
+
+    fn kept(self) {
+        // Whoever has left no longer needs the answer.
+        let _ = self.sender.send(Ok(()));
+    }
 }
 
 fn both_clocks() -> Moment {

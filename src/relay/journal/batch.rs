@@ -1,5 +1,7 @@
 //! What one commit writes.
 
+use tokio::runtime::Handle;
+
 use super::going::{BulkChange, Going, How};
 use super::outbox::Outbox;
 use super::times::Look;
@@ -252,14 +254,15 @@ impl Batch {
     }
 
     /// Answers everybody whose answer waited for the commit, and gives a bulk replay that has begun.
-    pub(super) fn answer(&mut self, counts: &Counts) -> Option<store::BulkReplay> {
+    pub(super) fn answer(
+        &mut self,
+        counts: &Counts,
+        runtime: &Handle,
+    ) -> Option<store::BulkReplay> {
         let now = clock::monotonic();
         let waited = (self.replies.iter()).map(|reply| now.duration_since(reply.queued_at));
         counts.accept().observe_all(waited);
-        for reply in self.replies.drain(..) {
-            // Whoever has left no longer needs the answer.
-            let _ = reply.sender.send(Ok(()));
-        }
+        Reply::all_kept(&mut self.replies, runtime);
         for written in self.outbox.written.drain(..) {
             let _ = written.send(());
         }

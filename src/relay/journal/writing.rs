@@ -298,7 +298,7 @@ impl<'a> Writing<'a> {
         }
         drop(groups);
         self.lanes.enqueue(&mut batch.accepted, &mut batch.going);
-        if let Some(begun) = batch.answer(&self.journal.counts) {
+        if let Some(begun) = batch.answer(&self.journal.counts, &self.journal.runtime) {
             self.journal.jobs.add(begun);
         }
         self.journal.audience.settled(&batch.settled);

@@ -6,7 +6,7 @@ use rusqlite::wal::CheckpointMode;
 
 use super::checkpoint::{self, Frames, REST_FRAMES};
 use super::connection::{self, PAGE_BYTES, pragma};
-use super::error::{Failure, Outcome};
+use super::error::Outcome;
 use super::evict::{self, Limits};
 use super::keys;
 use super::outbox;

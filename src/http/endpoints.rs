@@ -1,0 +1,81 @@
+//! All endpoints as one service, with a short way to the one that is asked most.
+//!
+//! On its way through the router a request is boxed and copied again and again: an eighth of what a single
+//! post costs over HTTP. So posts of single messages, which their method and path tell, go straight to
+//! their endpoint, past everything that all others pass too.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::response::Response;
+use tower::{Service, ServiceExt as _};
+
+use super::publish_message::{PUBLISH_MESSAGE, publish_message};
+use super::state::Gateway;
+use super::{front, router};
+
+/// Everything that one listener answers.
+#[derive(Clone)]
+pub(super) struct Endpoints {
+    router: Router,
+    /// Whoever takes single messages, if this listener does.
+    publishing: Option<Gateway>,
+}
+
+impl Endpoints {
+    /// Those of the API.
+    pub(super) fn of_api(gateway: Gateway) -> Self {
+        Self {
+            router: router(gateway.clone()),
+            publishing: Some(gateway),
+        }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let is_short = request.uri().path() == PUBLISH_MESSAGE && request.method() == Method::POST;
+        match &self.publishing {
+            Some(gateway) if is_short => {
+                let endpoint =
+                    |request| Handler::call(publish_message, request, Gateway::clone(gateway));
+                front::passed(gateway, Some(PUBLISH_MESSAGE), request, endpoint).await
+            }
+            _ => {
+                let Ok(response) = self.router.clone().oneshot(request).await;
+                response
+            }
+        }
+    }
+}
+
+/// Those of a router alone.
+impl From<Router> for Endpoints {
+    fn from(router: Router) -> Self {
+        Self {
+            router,
+            publishing: None,
+        }
+    }
+}
+
+impl Service<Request<Body>> for Endpoints {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let endpoints = self.clone();
+        Box::pin(async move { Ok(endpoints.answer(request).await) })
+    }
+}
