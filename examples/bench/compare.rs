@@ -64,11 +64,10 @@ impl Plan {
     }
 
     /// The ways that are wanted, and those that they are compared with.
-    fn ways(&self) -> impl Iterator<Item = Way> {
+    fn ways(&self, case: Case) -> impl Iterator<Item = Way> {
         let only = self.only.as_deref().unwrap_or("");
-        Way::ALL
-            .into_iter()
-            .filter(move |way| way.is_bare() || way.name().contains(only))
+        let is_wanted = move |way: Way| way.is_bare() || way.name().contains(only);
+        (Way::ALL.into_iter()).filter(move |way| is_wanted(*way) && way.fits(case.payload_bytes))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -137,7 +136,7 @@ async fn measure_case(
 ) -> Result<(), Failure> {
     let queue = case.declare(&node.url()).await?;
     for round in 0..=plan.rounds {
-        for way in plan.ways() {
+        for way in plan.ways(case) {
             // The first round warms everything up and does not count.
             let scale = if round == 0 {
                 plan.scale / 5.0

@@ -14,6 +14,9 @@ use super::measured::{Cpu, Sample};
 use super::{Gateway, bare_socket};
 use crate::{Failure, bare_lapin, cpu};
 
+/// The gateway takes bodies of 16 MiB; all else that is said of the messages takes some of that.
+const BODY_BYTES_MAX: usize = 14 << 20;
+
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,6 +106,14 @@ impl Way {
         Self::Raw,
         Self::Waiting,
     ];
+
+    /// A request of it is within the gateway's limit for bodies.
+    pub fn fits(self, payload_bytes: usize) -> bool {
+        match self {
+            Self::Batch(messages) => messages * payload_bytes < BODY_BYTES_MAX,
+            _ => true,
+        }
+    }
 
     /// No gateway is in it.
     pub fn is_bare(self) -> bool {

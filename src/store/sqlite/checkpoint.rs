@@ -158,19 +158,16 @@ fn copy_all_but_little(connection: &Connection) -> Outcome<()> {
 }
 
 /// Frames in the log.
+#[derive(Default)]
 pub(super) struct Frames {
     pub(super) all: u64,
     copied: u64,
 }
 
 impl Frames {
+    /// None, if a commit or somebody else is in the way just now.
     pub(super) fn of_log(connection: &Connection) -> Outcome<Self> {
-        let (all, copied) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
-        let count = |frames| u64::try_from(frames).unwrap_or(0);
-        Ok(Self {
-            all: count(all),
-            copied: count(copied),
-        })
+        Ok(look(connection, CheckpointMode::NOOP)?.unwrap_or_default())
     }
 
     /// Those that are not in the database yet.
@@ -182,11 +179,22 @@ impl Frames {
 /// Copies the log, or leaves it to whoever is at it already: an operator's `sqlite3` may be, and
 /// with `TRUNCATE` a reader may be in the way.
 pub(super) fn copy(connection: &Connection, mode: CheckpointMode) -> Outcome<()> {
-    match connection
-        .wal_checkpoint_v2(None::<&str>, mode)
-        .map_err(Failure::from)
-    {
-        Err(failure) if failure.code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
-        copied => copied.map(|_| ()),
+    look(connection, mode).map(|_| ())
+}
+
+/// What a checkpoint tells of the log, unless somebody is in its way. To a `NOOP` that is the writer too, in
+/// the moment in which it changes the log's head.
+fn look(connection: &Connection, mode: CheckpointMode) -> Outcome<Option<Frames>> {
+    let looked = connection.wal_checkpoint_v2(None::<&str>, mode);
+    match looked.map_err(Failure::from) {
+        Ok((all, copied)) => {
+            let count = |frames| u64::try_from(frames).unwrap_or(0);
+            Ok(Some(Frames {
+                all: count(all),
+                copied: count(copied),
+            }))
+        }
+        Err(failure) if failure.code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }

@@ -270,6 +270,40 @@ fn a_failed_sync_is_the_end_and_is_never_tried_again() {
     assert_eq!(bench.pending().len(), 10);
 }
 
+/// Whoever looks at the log at the moment when a commit changes its head finds two halves that differ, and
+/// the lock taken with which they could be mended.
+#[test]
+fn a_look_at_the_log_amid_a_commit_is_no_failure() {
+    use std::os::unix::fs::FileExt as _;
+    let mut bench = Bench::new(super::Options {
+        vfs: None,
+        ..options(1)
+    });
+    let commit = |bench: &mut Bench, row| bench.store().commit(&accepting(&[one(row, "x")]));
+    commit(&mut bench, 1).expect("commit");
+    let operator = rusqlite::Connection::open(bench.path()).expect("open");
+    operator.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let index = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(bench.beside("-shm"))
+        .expect("the index of the log");
+    let mut counter = [0];
+    index.read_exact_at(&mut counter, 8).expect("read");
+    index.write_all_at(&[!counter[0]], 8).expect("write");
+    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
+    while !bench.store().checkpoints.is_idle() {
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
+    index.write_all_at(&counter, 8).expect("write");
+    operator
+        .execute_batch("ROLLBACK")
+        .expect("the lock is free");
+    commit(&mut bench, 2).expect("commit");
+    assert_eq!(bench.pending().len(), 2);
+}
+
 #[test]
 fn a_checkpoint_that_fails_is_the_end() {
     let mut bench = Bench::new(super::Options {
