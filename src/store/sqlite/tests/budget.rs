@@ -1,7 +1,6 @@
 //! Budgets: what goes first, what never goes, and that the files stay bounded.
 
 use super::{Bench, Options, options};
-use crate::clock;
 use crate::domain::{MessageId, Status, WallTime};
 use crate::store::contract::samples::{accepting, confirmed, one, settlement, settling};
 use crate::store::{Accepted, Batch, Lookup, ReadStore, StoreError, WriteStore};
@@ -340,34 +339,6 @@ fn the_files_reach_a_plateau() {
     let log = sizes.iter().map(|size| size.1).max();
     assert!(log < Some(8 << 20), "{log:?}");
     assert!(bench.reader().facts().expect("facts").history_bytes <= 400_000);
-}
-
-#[test]
-fn the_log_stays_short_under_a_load_that_does_not_pause() {
-    let limits = Options {
-        vfs: None,
-        ..options(1)
-    };
-    let mut bench = Bench::new(limits);
-    let mut longest = 0;
-    let mut looked_at = clock::monotonic();
-    for round in 0..1500_u64 {
-        let all: Vec<_> = (1..=32)
-            .map(|at| one(round * 32 + at, vec![5; 4000]))
-            .collect();
-        let settled = confirmed(&all);
-        bench.store().commit(&accepting(&all)).expect("commit");
-        bench.store().commit(&settling(&settled)).expect("commit");
-        // As often as the journal looks after its store.
-        if looked_at.elapsed() >= std::time::Duration::from_millis(100) {
-            bench.store().upkeep(at(round)).expect("upkeep");
-            looked_at = clock::monotonic();
-        }
-        let log = std::fs::metadata(bench.beside("-wal")).map_or(0, |log| log.len());
-        longest = longest.max(log);
-    }
-    assert!(longest > 8 << 20, "{longest} bytes: this is no load");
-    assert!(longest < 96 << 20, "{longest} bytes");
 }
 
 #[test]

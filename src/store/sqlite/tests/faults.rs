@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{OpenError, SqliteStore};
 use super::{Bench, options};
 use crate::domain::{RowId, Status, Turn, WallTime};
-use crate::store::contract::samples::{accepted, accepting, confirmed, one, settlement, settling};
+use crate::store::contract::samples::{accepted, accepting, confirmed, settlement, settling};
 use crate::store::{Batch, Lookup, ReadStore, Replayed, StoreError, WriteStore};
 
 fn bench() -> Bench {
@@ -268,75 +268,6 @@ fn a_failed_sync_is_the_end_and_is_never_tried_again() {
     bench.cut_power();
     bench.open().expect("open");
     assert_eq!(bench.pending().len(), 10);
-}
-
-/// Whoever looks at the log at the moment when a commit changes its head finds two halves that differ, and
-/// the lock taken with which they could be mended.
-#[test]
-fn a_look_at_the_log_amid_a_commit_is_no_failure() {
-    use std::os::unix::fs::FileExt as _;
-    let mut bench = Bench::new(super::Options {
-        vfs: None,
-        ..options(1)
-    });
-    let commit = |bench: &mut Bench, row| bench.store().commit(&accepting(&[one(row, "x")]));
-    commit(&mut bench, 1).expect("commit");
-    let operator = rusqlite::Connection::open(bench.path()).expect("open");
-    operator.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-    let index = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(bench.beside("-shm"))
-        .expect("the index of the log");
-    let mut counter = [0];
-    index.read_exact_at(&mut counter, 8).expect("read");
-    index.write_all_at(&[!counter[0]], 8).expect("write");
-    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
-    while !bench.store().checkpoints.is_idle() {
-        std::thread::yield_now();
-    }
-    assert_eq!(bench.store().checkpoints.ask(), Ok(true));
-    index.write_all_at(&counter, 8).expect("write");
-    operator
-        .execute_batch("ROLLBACK")
-        .expect("the lock is free");
-    commit(&mut bench, 2).expect("commit");
-    assert_eq!(bench.pending().len(), 2);
-}
-
-#[test]
-fn a_checkpoint_that_fails_is_the_end() {
-    let mut bench = Bench::new(super::Options {
-        store_bytes_max: 4 << 20,
-        ..options(1)
-    });
-    let big = |at: u64| one(at, vec![7; 20_000]);
-    for at in 1..=60 {
-        bench
-            .store()
-            .commit(&accepting(&[big(at)]))
-            .expect("commit");
-    }
-    // The log is synced with each commit, so the next failing sync is the database's.
-    bench.faults.fail_syncs_after(1);
-    let mut ended = Ok(());
-    for at in 1..1000 {
-        ended = bench.store().upkeep(WallTime::from_unix_ms(at)).map(|_| ());
-        if ended.is_err() {
-            break;
-        }
-        std::thread::yield_now();
-        if bench.store().checkpoints.is_idle() {
-            continue;
-        }
-        while !bench.store().checkpoints.is_idle() {
-            std::thread::yield_now();
-        }
-    }
-    assert!(matches!(ended, Err(StoreError::Fatal(_))), "{ended:?}");
-    bench.cut_power();
-    bench.open().expect("open");
-    assert_eq!(bench.pending().len(), 60);
 }
 
 #[test]

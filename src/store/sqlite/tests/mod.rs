@@ -2,6 +2,7 @@
 
 mod asking;
 mod budget;
+mod checkpoints;
 mod contract;
 mod damage;
 mod doubts;
