@@ -161,7 +161,7 @@ impl Gateway {
     ) -> Answer {
         match self.try_request(method, path, headers, body).await {
             Ok(answer) => answer,
-            Err(error) => panic!("{path}: {error}"),
+            Err(error) => panic!("{path}: {error:?}"),
         }
     }
 
