@@ -2,7 +2,7 @@
 //!
 //! On its way through the router a request is boxed and copied again and again: an eighth of what a single
 //! post costs over HTTP. So posts of single messages, which their method and path tell, go straight to
-//! their endpoint, past everything that all others pass too.
+//! their endpoint, through all else that every request passes.
 
 use std::convert::Infallible;
 use std::future::Future;
