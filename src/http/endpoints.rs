@@ -4,18 +4,12 @@
 //! post costs over HTTP. So posts of single messages, which their method and path tell, go straight to
 //! their endpoint, through all else that every request passes.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::response::Response;
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::publish_message::{PUBLISH_MESSAGE, publish_message};
 use super::state::Gateway;
@@ -62,20 +56,5 @@ impl From<Router> for Endpoints {
             router,
             publishing: None,
         }
-    }
-}
-
-impl Service<Request<Body>> for Endpoints {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let endpoints = self.clone();
-        Box::pin(async move { Ok(endpoints.answer(request).await) })
     }
 }

@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
-use tower::ServiceExt as _;
 
 use super::super::Settings;
 use super::model::{ALICE, BOB, Rig};
@@ -84,8 +83,7 @@ impl Streaming {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let response = self.rig.endpoints.clone().oneshot(request).await;
-        let response = response.expect("infallible");
+        let response = self.rig.endpoints.answer(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         for (name, value) in [
             ("content-type", "text/event-stream"),

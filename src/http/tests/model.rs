@@ -11,7 +11,6 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tower::ServiceExt as _;
 
 use super::super::{Backend, CallersLoaded, Gateway, Parts, Settings, Webhooks};
 pub(super) use super::answer::Answer;
@@ -322,8 +321,7 @@ impl Rig {
 
     /// Sends a request as it is.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.endpoints.clone().oneshot(request).await;
-        let (head, body) = response.expect("infallible").into_parts();
+        let (head, body) = self.endpoints.answer(request).await.into_parts();
         let body = body.collect().await.expect("a body").to_bytes().to_vec();
         Answer {
             status: head.status,
