@@ -75,6 +75,30 @@ async fn other_hosts_and_other_sites_are_refused() {
 }
 
 #[tokio::test]
+async fn messages_from_other_hosts_and_other_sites_are_refused_on_their_short_way_too() {
+    let rig = Rig::new();
+    let host = ("host", "localhost");
+    for (headers, expected) in [
+        (vec![("host", "example.com")], "host_not_allowed"),
+        (
+            vec![host, ("origin", "https://example.com")],
+            "cross_site_request",
+        ),
+    ] {
+        let mut request = Request::post("/v1/messages").header("content-type", "application/json");
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        let body = r#"{"exchange":"e","routing_key":"k","payload":"p"}"#;
+        let answer = rig
+            .send(request.body(body.into()).expect("a request"))
+            .await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{headers:?}");
+        assert_eq!(answer.code(), expected, "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_old_client_needs_no_host() {
     let mut request = Request::get("/healthz")
         .body(Body::empty())
