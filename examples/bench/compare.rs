@@ -1,11 +1,12 @@
 //! The comparison that everybody can run: `scripts/bench`.
 //!
 //! A private broker node, and on it in turns, round after round: a bare AMQP publisher on the socket, a
-//! bare pipelined lapin publisher, and the gateway in batches, single posts, raw posts and single posts
-//! that wait. Then single posts at a fixed rate, for the latencies; a handler that only reads and answers,
-//! for what HTTP costs; and whatever else publishes over HTTP here. Told are medians and the span of the
-//! rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`). `--quick` takes a minute;
-//! `--only WORDS` measures the ways of that name beside the two bare publishers and the bare handler.
+//! bare pipelined lapin publisher, the gateway in batches, single posts, raw posts and single posts that
+//! wait, other gateways where they are installed (`peers.rs`), and a handler that only reads and answers, for
+//! what HTTP costs. Then single posts at a fixed rate, for the latencies, and the management API. Told are
+//! medians and the span of the rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`).
+//! `--quick` takes two minutes; `--only WORDS` measures the ways of that name beside the two bare publishers
+//! and the bare handler.
 
 mod bare_socket;
 mod beside;
@@ -14,6 +15,7 @@ mod load;
 mod measured;
 mod others;
 mod paced;
+mod peers;
 mod plot;
 pub mod reference;
 mod table;
@@ -23,6 +25,8 @@ use std::time::Duration;
 use amqpost_tests::broker_node::PrivateNode;
 use case::{Case, QueueKind, Way};
 use measured::Report;
+use peers::Peer;
+use reference::Reference;
 
 use super::amqpost_tests;
 use super::gateway::Gateway;
@@ -47,7 +51,7 @@ impl Plan {
             return Self {
                 only,
                 rounds: argument("--rounds", 3),
-                scale: 0.3,
+                scale: 0.5,
                 kinds: vec![QueueKind::Quorum],
                 payloads: vec![256],
                 paced_for: Duration::from_secs(3),
@@ -60,6 +64,15 @@ impl Plan {
             kinds: vec![QueueKind::Quorum, QueueKind::Classic],
             payloads: vec![256, 4096, 65_536],
             paced_for: Duration::from_secs(20),
+        }
+    }
+
+    /// The first round, of number 0, warms everything up and does not count.
+    fn scale_of(&self, round: usize) -> f64 {
+        if round == 0 {
+            self.scale / 5.0
+        } else {
+            self.scale
         }
     }
 
@@ -91,10 +104,11 @@ pub async fn run() -> Result<(), Failure> {
     let gateway = Gateway::start(&node.url(), false).await?;
     gateway.wait_ready("\"lanes_up\":4").await;
     let mut report = Report::new(plan.rounds);
+    let reference = Reference::start()?;
     for case in plan.cases() {
-        measure_case(&node, &gateway, &plan, case, &mut report).await?;
+        measure_case(&node, &gateway, &reference, &plan, case, &mut report).await?;
     }
-    beside::reference(&node, &mut report, plan.rounds, plan.scale).await?;
+    drop(reference);
     if plan.only.is_none() {
         beside::paced(&node, &gateway, &beside::RATES, plan.paced_for, &mut report).await?;
         beside::resident(&mut report).await?;
@@ -130,23 +144,35 @@ pub async fn paced() -> Result<(), Failure> {
 async fn measure_case(
     node: &PrivateNode,
     gateway: &Gateway,
+    reference: &Reference,
     plan: &Plan,
     case: Case,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let queue = case.declare(&node.url()).await?;
+    let peers = if case == Case::SMALL && plan.only.is_none() {
+        Peer::installed(&node.url(), &queue).await?
+    } else {
+        Vec::new()
+    };
     for round in 0..=plan.rounds {
         for way in plan.ways(case) {
-            // The first round warms everything up and does not count.
-            let scale = if round == 0 {
-                plan.scale / 5.0
-            } else {
-                plan.scale
-            };
-            let messages = way.messages(case.payload_bytes, scale);
+            let messages = way.messages(case.payload_bytes, plan.scale_of(round));
             let sample = way.measure(node, gateway, &queue, case, messages).await?;
             if round > 0 {
                 report.add(way.name(), case, sample);
+            }
+        }
+        for peer in &peers {
+            let sample = peer.measure(node, plan.scale_of(round)).await?;
+            if round > 0 {
+                report.add(peer.name(), case, sample);
+            }
+        }
+        if case == Case::SMALL {
+            let sample = beside::reference(node, reference, plan.scale_of(round)).await?;
+            if round > 0 {
+                report.add(reference::NAME, None, sample);
             }
         }
         eprintln!("{case}: round {round} of {}", plan.rounds);

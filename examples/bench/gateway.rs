@@ -61,7 +61,9 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the gateway that was built beside this benchmark, and waits until it accepts.
     pub async fn start(uri: &str, in_memory: bool) -> Result<Self, Failure> {
-        let directory = tempfile::tempdir_in(std::env::current_dir()?)?;
+        // On the disk of this program, and not where a killed benchmark would leave it among the sources.
+        let program = std::env::current_exe()?;
+        let directory = tempfile::tempdir_in(program.parent().ok_or("no directory")?)?;
         let file = directory.path().join("amqpost.db");
         let store = if in_memory {
             "memory:".to_owned()

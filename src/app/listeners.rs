@@ -37,8 +37,8 @@ pub(super) fn serve_http(
     parts: &mut Running,
 ) {
     if let Some(listener) = management {
-        let address = listener.local_addr().ok();
-        tracing::info!(address = ?address, "listening for management");
+        let address = listener.local_addr().ok().map(tracing::field::display);
+        tracing::info!(address, "listening for management");
         let stop = parts.stop_lanes.watch();
         let serving = http::serve_management(listener, gateway.clone(), stop);
         parts.lanes.spawn("management", serving);

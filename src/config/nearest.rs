@@ -2,6 +2,8 @@
 
 use super::options::DESCRIBED;
 
+/// What the names of all variables begin with.
+const PREFIX: &str = "AMQPOST_";
 /// Below this, two names are not much alike.
 const LIKENESS_LEAST: f64 = 0.8;
 
@@ -11,14 +13,16 @@ pub(super) fn unknown_key(key: &str) -> String {
     told("is no option", nearest(key, keys))
 }
 
-/// `variable` is no option.
+/// `variable` is no option. That both begin with the gateway's name makes no two names alike.
 pub(super) fn unknown_variable(variable: &str) -> String {
-    let variables = DESCRIBED.iter().map(|option| option.variable.as_str());
+    let rest = |name| str::strip_prefix(name, PREFIX).unwrap_or(name);
+    let variables = DESCRIBED.iter().map(|option| rest(&option.variable));
     let words = format!("the environment variable {variable} is no option");
-    told(&words, nearest(variable, variables))
+    let meant = nearest(rest(variable), variables);
+    told(&words, meant.map(|meant| format!("{PREFIX}{meant}")))
 }
 
-fn told(words: &str, nearest: Option<&str>) -> String {
+fn told(words: &str, nearest: Option<impl std::fmt::Display>) -> String {
     match nearest {
         Some(name) => format!("{words}; is {name} meant?"),
         None => format!("{words}; amqpost --help has all of them"),

@@ -196,6 +196,10 @@ fn a_misspelt_environment_variable_is_named() {
         told,
         ["the environment variable AMQPOST_LANE is no option; is AMQPOST_LANES meant?"]
     );
+    let told = refuse("AMQPOST_QUUX").expect_err("like nothing").0;
+    let words =
+        "the environment variable AMQPOST_QUUX is no option; amqpost --help has all of them";
+    assert_eq!(told, [words]);
 }
 
 #[test]

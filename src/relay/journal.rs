@@ -1,7 +1,8 @@
 //! The one way into the store: a queue and one writer.
 //!
 //! **Group commit**: the writer takes whatever was queued while its last commit ran, and where several requests
-//! come at the same time it does not commit more often than once a millisecond. Who is alone waits for no timer.
+//! or outcomes come at the same time it does not commit more often than once a millisecond. Who is alone waits
+//! for no timer.
 //! Ids are minted under the lock that queues, so the order of ids is the order of acceptance. After a
 //! commit, and only then, the messages go to their lanes, callers get their 202, and final statuses
 //! are told.

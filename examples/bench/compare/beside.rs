@@ -1,23 +1,55 @@
-//! What is measured beside the rounds: latencies at a fixed rate, HTTP alone, and memory.
+//! What is measured beside the ways to publish: latencies at a fixed rate, HTTP alone, and memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Gateway;
 use super::amqpost_tests::broker_node::PrivateNode;
-use super::case::{Case, QueueKind, Way};
+use super::case::{Case, Way};
+use super::load::{self, Request};
 use super::measured::{Cpu, Latency, Paced, Report, Sample};
 use super::paced::{self, Pace};
 use super::reference::Reference;
-use super::{Gateway, load};
 use crate::{Failure, cpu};
 
 /// Requests a second.
 pub const RATES: [u32; 2] = [5_000, 10_000];
 /// Requests a second that wait for their final status, among the others.
 const WAITING_PER_SECOND: u32 = 100;
-const SMALL: Case = Case {
-    kind: QueueKind::Quorum,
-    payload_bytes: 256,
-};
+
+/// A process that answers posts of single messages.
+pub struct Posted {
+    pub pid: String,
+    pub address: String,
+    pub request: Request,
+    pub requests: usize,
+}
+
+impl Posted {
+    /// Sends all requests over 64 connections.
+    pub async fn measure(self, node: &PrivateNode) -> Result<Sample, Failure> {
+        let Self {
+            pid,
+            address,
+            request,
+            requests,
+        } = self;
+        let before = Cpu::now(&pid, node.beam_pid());
+        let began = Instant::now();
+        let send = move || load::send(&address, &request, requests, 64);
+        let accepted = tokio::task::spawn_blocking(send).await??;
+        let seconds = began.elapsed().as_secs_f64();
+        let used = Cpu::now(&pid, node.beam_pid()).since(&before);
+        let resident_mib = cpu::resident_mib(&pid);
+        Ok(Sample::new(
+            requests,
+            seconds,
+            &used,
+            true,
+            accepted,
+            resident_mib,
+        ))
+    }
+}
 
 /// Single posts at fixed rates.
 pub async fn paced(
@@ -27,8 +59,8 @@ pub async fn paced(
     lasts: Duration,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let queue = SMALL.declare(&node.url()).await?;
-    let payload = "x".repeat(SMALL.payload_bytes);
+    let queue = Case::SMALL.declare(&node.url()).await?;
+    let payload = "x".repeat(Case::SMALL.payload_bytes);
     for per_second in rates.iter().copied() {
         let before = Cpu::now(&gateway.pid(), node.beam_pid());
         let run = |way: Way, per_second, connections| {
@@ -54,33 +86,26 @@ pub async fn paced(
             settled: Latency::of(settled),
         });
     }
-    SMALL.delete(&node.url(), &queue).await
+    Case::SMALL.delete(&node.url(), &queue).await
 }
 
-/// A handler that only reads the body and answers.
+/// Posts to a handler that only reads the body and answers.
 pub async fn reference(
     node: &PrivateNode,
-    report: &mut Report,
-    rounds: usize,
+    reference: &Reference,
     scale: f64,
-) -> Result<(), Failure> {
-    let reference = Reference::start()?;
-    let requests = Way::Single.messages(SMALL.payload_bytes, scale);
-    for _ in 0..rounds {
-        let request =
-            Way::Single.request(&reference.address, "key", &"x".repeat(SMALL.payload_bytes));
-        let before = Cpu::now(&reference.pid(), node.beam_pid());
-        let began = std::time::Instant::now();
-        let address = reference.address.clone();
-        let send = move || load::send(&address, &request, requests, 64);
-        let accepted = tokio::task::spawn_blocking(send).await??;
-        let seconds = began.elapsed().as_secs_f64();
-        let used = Cpu::now(&reference.pid(), node.beam_pid()).since(&before);
-        let resident_mib = cpu::resident_mib(&reference.pid());
-        let sample = Sample::new(requests, seconds, &used, true, accepted, resident_mib);
-        report.add("axum handler that reads and answers", None, sample);
-    }
-    Ok(())
+) -> Result<Sample, Failure> {
+    let address = reference.address.clone();
+    let payload = "x".repeat(Case::SMALL.payload_bytes);
+    let request = Way::Single.request(&address, "key", &payload);
+    let requests = Way::Single.messages(Case::SMALL.payload_bytes, scale);
+    let posts = Posted {
+        pid: reference.pid(),
+        address,
+        request,
+        requests,
+    };
+    posts.measure(node).await
 }
 
 /// Memory while messages pile up, since no broker is there.

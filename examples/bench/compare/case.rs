@@ -47,6 +47,12 @@ impl fmt::Display for Case {
 }
 
 impl Case {
+    /// What other things are measured with.
+    pub const SMALL: Self = Self {
+        kind: QueueKind::Quorum,
+        payload_bytes: 256,
+    };
+
     /// A queue that drops its oldest messages, so that it does not grow.
     pub async fn declare(self, uri: &str) -> Result<String, Failure> {
         let queue = format!("amqpost.bench.{}", std::process::id());

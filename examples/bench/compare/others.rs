@@ -1,21 +1,20 @@
-//! Whatever else publishes over HTTP here: the management plugin of the broker's own package.
+//! The broker's own way to publish over HTTP: its management plugin.
 
 use std::time::{Duration, Instant};
 
 use super::amqpost_tests::broker_node::PrivateNode;
 use super::amqpost_tests::process;
-use super::case::{Case, QueueKind};
+use super::case::Case;
 use super::load;
 use super::measured::{Cpu, Report, Sample};
 use crate::Failure;
 
-const CASE: Case = Case {
-    kind: QueueKind::Quorum,
-    payload_bytes: 256,
-};
+/// As it is told.
+pub const NAME: &str = "management API of the broker";
+const CASE: Case = Case::SMALL;
 /// It makes a connection for every message, so few are enough.
 const MESSAGES: usize = 1000;
-/// The plugin's first answers take a moment.
+/// The plugin takes a moment to start, and so do other gateways.
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// The management API's own publish. The plugin is switched on last, since it costs the node something.
@@ -62,13 +61,14 @@ pub async fn management(
             .without_publisher();
         if round > 0 {
             let sample = Sample::new(MESSAGES, seconds, &used, true, accepted, 0.0);
-            report.add("management API of the broker", CASE, sample);
+            report.add(NAME, CASE, sample);
         }
     }
     CASE.delete(&node.url(), &queue).await
 }
 
-async fn listens(address: &str) -> bool {
+/// Whether somebody listens there before long.
+pub async fn listens(address: &str) -> bool {
     let end = Instant::now() + START_MAX;
     while Instant::now() < end {
         if tokio::net::TcpStream::connect(address).await.is_ok() {

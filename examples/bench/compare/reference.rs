@@ -16,6 +16,9 @@ use super::super::Failure;
 /// The mode of this benchmark that [`serve`] is.
 pub const MODE: &str = "reference";
 
+/// As it is told.
+pub const NAME: &str = "axum handler that reads and answers";
+
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "to be read is all that is wanted of it")]
 struct Wanted<'a> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::case::{Case, Way};
 use super::measured::{Latency, Report};
+use super::{others, peers, reference};
 
 /// All rows, then what the gateway comes to beside the bare publishers.
 pub fn of(report: &Report) -> String {
@@ -51,6 +52,7 @@ pub fn of(report: &Report) -> String {
         report.resident_mib_100k_pending
     );
     ratios(report, &mut text);
+    beside(report, &mut text);
     text
 }
 
@@ -102,6 +104,32 @@ fn ratios(report: &Report, text: &mut String) {
                 row.per_second.median / lapin.per_second.median,
                 row.per_second.median / socket.per_second.median,
                 row.publisher_us.median / lapin.publisher_us.median
+            );
+        }
+    }
+}
+
+/// Single posts beside a handler that does nothing else, and those that wait beside other gateways.
+fn beside(report: &Report, text: &mut String) {
+    let find = |name: &str| report.rows.iter().find(|row| row.way == name);
+    let of = |way: Way| report.row(way.name(), Case::SMALL);
+    if let (Some(single), Some(handler)) = (of(Way::Single), find(reference::NAME)) {
+        let _ = writeln!(
+            text,
+            "{}: {}: {:.2} x the CPU of a handler that reads and answers",
+            Case::SMALL,
+            single.way,
+            single.publisher_us.median / handler.publisher_us.median
+        );
+    }
+    for name in peers::NAMES.into_iter().chain([others::NAME]) {
+        if let (Some(waiting), Some(peer)) = (of(Way::Waiting), find(name)) {
+            let _ = writeln!(
+                text,
+                "{}: {}: {:.2} x {name}",
+                Case::SMALL,
+                waiting.way,
+                waiting.per_second.median / peer.per_second.median
             );
         }
     }

@@ -41,22 +41,22 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for people: "a … address".
+    /// The words for people: "… address".
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Public => "public",
-            Self::Unspecified => "unspecified",
-            Self::Loopback => "loopback",
-            Self::Private => "private",
-            Self::Shared => "shared",
-            Self::LinkLocal => "link-local",
-            Self::Multicast => "multicast",
-            Self::Broadcast => "broadcast",
-            Self::Documentation => "documentation",
-            Self::Benchmarking => "benchmarking",
-            Self::Metadata => "metadata service",
-            Self::Reserved => "reserved",
+            Self::Public => "a public",
+            Self::Unspecified => "an unspecified",
+            Self::Loopback => "a loopback",
+            Self::Private => "a private",
+            Self::Shared => "a shared",
+            Self::LinkLocal => "a link-local",
+            Self::Multicast => "a multicast",
+            Self::Broadcast => "a broadcast",
+            Self::Documentation => "a documentation",
+            Self::Benchmarking => "a benchmarking",
+            Self::Metadata => "a metadata service",
+            Self::Reserved => "a reserved",
         }
     }
 }

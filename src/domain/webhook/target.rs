@@ -57,7 +57,7 @@ pub enum InvalidTarget {
     #[error("has the port 0, which nobody listens on")]
     Port,
     /// Not reachable for everybody.
-    #[error("leads to {0}, a {kind} address, which is not allowed", kind = .1.as_str())]
+    #[error("leads to {0}, {kind} address, which is not allowed", kind = .1.as_str())]
     NotPublic(Host, Kind),
 }
 
@@ -313,6 +313,13 @@ mod tests {
         assert_eq!(
             refused,
             "leads to 127.0.0.1, a loopback address, which is not allowed"
+        );
+        let refused = parse("http://0.0.0.0/")
+            .expect_err("unspecified")
+            .to_string();
+        assert_eq!(
+            refused,
+            "leads to 0.0.0.0, an unspecified address, which is not allowed"
         );
     }
 

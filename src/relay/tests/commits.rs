@@ -261,6 +261,39 @@ async fn several_at_once_come_along_with_each_other_a_millisecond_apart() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_several_outcomes_the_next_commit_is_a_millisecond_later_too() {
+    let mut bench = Bench::new(AMPLE, false);
+    for _ in 0..50 {
+        let rows = [bench.accept("a").await, bench.accept("a").await];
+        assert_eq!(bench.pull(), rows);
+        bench.hold();
+        let before = bench.commits_begun();
+        let relay = bench.relay.clone();
+        let mut alone = JoinSet::new();
+        alone.spawn(async move { accept_in_turn(&relay, 1).await });
+        bench.until(|bench| bench.commits_begun() > before).await;
+        for row in rows {
+            bench.report(row, Outcome::Confirmed);
+        }
+        let began = clock::monotonic();
+        bench.let_go();
+        alone.join_next().await.expect("one").expect("accepted");
+        let both = Note::Kept(vec![], rows.to_vec());
+        bench.until(|bench| bench.notes().contains(&both)).await;
+        accept_in_turn(&bench.relay, 1).await;
+        let took = clock::monotonic().duration_since(began);
+        assert!(took >= Duration::from_millis(1), "{took:?}");
+        // Nothing of this round is left for the next.
+        let rest = bench.pull();
+        for row in rest.iter().copied() {
+            bench.report(row, Outcome::Confirmed);
+        }
+        let is_told = |bench: &Bench, row| bench.notes().contains(&Note::Told(row));
+        (bench.until(|bench| rest.iter().all(|row| is_told(bench, *row)))).await;
+    }
+}
+
 #[tokio::test]
 async fn whoever_is_alone_does_not_wait_for_others() {
     const TOGETHER: usize = 20;
