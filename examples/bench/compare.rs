@@ -12,8 +12,8 @@ mod bare_socket;
 mod beside;
 mod case;
 mod load;
+mod management;
 mod measured;
-mod others;
 mod paced;
 mod peers;
 mod plot;
@@ -112,7 +112,7 @@ pub async fn run() -> Result<(), Failure> {
     if plan.only.is_none() {
         beside::paced(&node, &gateway, &beside::RATES, plan.paced_for, &mut report).await?;
         beside::resident(&mut report).await?;
-        others::management(&node, &mut report, plan.rounds).await?;
+        management::measure(&node, &mut report, plan.rounds).await?;
     }
     println!("{}", table::of(&report));
     if let Some(file) = text_argument("--json") {

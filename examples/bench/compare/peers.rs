@@ -18,8 +18,8 @@ use super::amqpost_tests::process::{self, ProcessGroup};
 use super::beside::Posted;
 use super::case::{Case, Way};
 use super::load::{self, Request};
+use super::management::listens;
 use super::measured::Sample;
-use super::others::listens;
 use crate::{Failure, text_argument};
 
 /// Messages that `mq-bridge` has under way at a time.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::case::{Case, Way};
 use super::measured::{Latency, Report};
-use super::{others, peers, reference};
+use super::{management, peers, reference};
 
 /// All rows, then what the gateway comes to beside the bare publishers.
 pub fn of(report: &Report) -> String {
@@ -122,7 +122,7 @@ fn beside(report: &Report, text: &mut String) {
             single.publisher_us.median / handler.publisher_us.median
         );
     }
-    for name in peers::NAMES.into_iter().chain([others::NAME]) {
+    for name in peers::NAMES.into_iter().chain([management::NAME]) {
         if let (Some(waiting), Some(peer)) = (of(Way::Waiting), find(name)) {
             let _ = writeln!(
                 text,

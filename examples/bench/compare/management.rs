@@ -18,7 +18,7 @@ const MESSAGES: usize = 1000;
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// The management API's own publish. The plugin is switched on last, since it costs the node something.
-pub async fn management(
+pub async fn measure(
     node: &PrivateNode,
     report: &mut Report,
     rounds: usize,
