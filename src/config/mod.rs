@@ -161,7 +161,9 @@ impl Config {
         let mistakes: Vec<_> = names
             .into_iter()
             .filter_map(|name| name.into_string().ok())
-            .filter(|name| name.starts_with("AMQPOST_") && !FOR_SCRIPTS.contains(&name.as_str()))
+            .filter(|name| {
+                name.starts_with(nearest::PREFIX) && !FOR_SCRIPTS.contains(&name.as_str())
+            })
             .filter(|name| !known(name) && !is_service_link(name))
             .map(|name| nearest::unknown_variable(&name))
             .collect();

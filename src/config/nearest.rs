@@ -3,7 +3,7 @@
 use super::options::DESCRIBED;
 
 /// What the names of all variables begin with.
-const PREFIX: &str = "AMQPOST_";
+pub(super) const PREFIX: &str = "AMQPOST_";
 /// Below this, two names are not much alike.
 const LIKENESS_LEAST: f64 = 0.8;
 

@@ -41,9 +41,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The words for people: "… address".
+    /// The words for people, with their article: "… address".
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn in_words(self) -> &'static str {
         match self {
             Self::Public => "a public",
             Self::Unspecified => "an unspecified",

@@ -57,7 +57,7 @@ pub enum InvalidTarget {
     #[error("has the port 0, which nobody listens on")]
     Port,
     /// Not reachable for everybody.
-    #[error("leads to {0}, {kind} address, which is not allowed", kind = .1.as_str())]
+    #[error("leads to {0}, {kind} address, which is not allowed", kind = .1.in_words())]
     NotPublic(Host, Kind),
 }
 

@@ -93,7 +93,7 @@ impl Connector {
         };
         for address in &addresses {
             if let Err(kind) = self.allow.check(name, *address) {
-                let detail = format!("{host} leads to {address}, {} address", kind.as_str());
+                let detail = format!("{host} leads to {address}, {} address", kind.in_words());
                 return Err(Failure::new(ErrorClass::AddressRefused, &detail));
             }
         }
