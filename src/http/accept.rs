@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::message_json::MessageJson;
-use super::prefer::Preferences;
+use super::prefer::{AnswerBody, Preferences};
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
 use super::{answer, idempotent, wait};
@@ -29,7 +29,8 @@ pub(super) async fn one(
     let preferences = Preferences::of(headers, wait_seconds_max);
     gateway.quotas().take_messages(access, 1)?;
     if keyed.key.is_some() {
-        return idempotent::one(gateway, access, keyed, room, preferences).await;
+        // In a box, as everything here that few ask for: the room for it would be copied with every request.
+        return Box::pin(idempotent::one(gateway, access, keyed, room, preferences)).await;
     }
     if let Some(wait) = preferences.wait().filter(|wait| !wait.is_zero()) {
         return awaited(gateway, access, keyed.draft, room, wait, preferences).await;
@@ -108,13 +109,18 @@ pub(super) async fn accepted(
     preferences: Preferences,
 ) -> Response {
     let Some(wait) = preferences.wait() else {
+        if preferences.body == Some(AnswerBody::Minimal) {
+            let mut response = answer::accepted_as(StatusCode::ACCEPTED, message.id, preferences);
+            tell_place(&mut response, message.id);
+            return response;
+        }
         return answer_with(&MessageJson::of_accepted(&message), preferences);
     };
     // Whoever waits shall not keep the payload in memory beside those who hold it anyway.
     let known = Box::new(Record::of(&message, None));
     let id = message.id;
     drop(message);
-    let record = wait::look_up_settled(parts, access, id, wait)
+    let record = Box::pin(wait::look_up_settled(parts, access, id, wait))
         .await
         .unwrap_or(known);
     let progress = wait::progress(parts, &record);

@@ -4,6 +4,9 @@
 //! all large bodies share a budget; small ones are free, and bounded by the numbers of connections and of
 //! requests over HTTP/2.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -53,14 +56,8 @@ impl<'a> Read<'a> {
         if bytes.len() <= PARSED_AT_ONCE_BYTES_MAX {
             return Ok(parse(&bytes));
         }
-        match tokio::task::spawn_blocking(move || parse(&bytes)).await {
-            Ok(parsed) => Ok(parsed),
-            Err(error) => match error.try_into_panic() {
-                // The layer above answers it as any other.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(accept::refused(&AcceptError::Stopping)),
-            },
-        }
+        // In a box, so that the room for it is not copied with every request.
+        Box::pin(elsewhere(move || parse(&bytes))).await
     }
 
     /// The room without the bytes.
@@ -80,6 +77,20 @@ impl<'a> Read<'a> {
     }
 }
 
+/// What `work` comes to on a thread that serves no connections.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            // The layer above answers it as any other.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(accept::refused(&AcceptError::Stopping)),
+        },
+    }
+}
+
 /// The whole body. What is announced as too large is refused before any of it is read; what is not
 /// announced is cut off at the limit.
 pub(super) async fn read(body: Body, gateway: &Gateway) -> Result<Read<'_>, Problem> {
@@ -89,7 +100,13 @@ pub(super) async fn read(body: Body, gateway: &Gateway) -> Result<Read<'_>, Prob
     }
     let seconds = gateway.settings.body_read_seconds_max;
     let limit = Duration::from_secs(seconds.into());
-    match tokio::time::timeout(limit, collect(body, max, gateway.bodies())).await {
+    let mut collecting = pin!(collect(body, max, gateway.bodies()));
+    // Most bodies have come with their heads, and need no timer.
+    let at_once = poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx)));
+    if let Poll::Ready(read) = at_once.await {
+        return read;
+    }
+    match tokio::time::timeout(limit, collecting).await {
         Ok(read) => read,
         Err(_) => Err(Problem::new(
             Code::RequestTimeout,

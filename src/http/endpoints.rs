@@ -5,10 +5,9 @@
 //! their endpoint, through all else that every request passes.
 
 use axum::Router;
-use axum::extract::Request;
-use axum::handler::Handler;
+use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use tower::ServiceExt as _;
 
 use super::publish_message::{PUBLISH_MESSAGE, publish_message};
@@ -37,8 +36,11 @@ impl Endpoints {
         let is_short = request.uri().path() == PUBLISH_MESSAGE && request.method() == Method::POST;
         match &self.publishing {
             Some(gateway) if is_short => {
-                let endpoint =
-                    |request| Handler::call(publish_message, request, Gateway::clone(gateway));
+                // In a box, or each layer on the way would copy the room for all of it.
+                let endpoint = |request| {
+                    let state = State(Gateway::clone(gateway));
+                    Box::pin(async { publish_message(state, request).await.into_response() })
+                };
                 front::passed(gateway, Some(PUBLISH_MESSAGE), request, endpoint).await
             }
             _ => {

@@ -7,8 +7,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::access_log::Answering;
 use super::state::Gateway;
-use super::{access_log, framing, loopback, panics};
+use super::{framing, loopback, panics};
 
 /// Counts and logs the request, refuses strangers and what can be read in two ways, and turns a panic into
 /// an answer.
@@ -22,31 +23,38 @@ pub(super) async fn pass(State(gateway): State<Gateway>, request: Request, next:
 pub(super) async fn passed<F: Future<Output = Response>>(
     gateway: &Gateway,
     route: Option<&str>,
-    request: Request,
+    mut request: Request,
     endpoint: impl FnOnce(Request) -> F,
 ) -> Response {
-    access_log::log(gateway, route, request, async |request| {
-        if let Err(problem) = loopback::check(gateway, &request) {
-            return problem.into_response();
-        }
-        if let Some(refusal) = framing::refusal(&request) {
-            return refusal;
-        }
-        panics::caught(endpoint(request)).await
-    })
-    .await
+    let answering = Answering::begin(gateway, route, &mut request);
+    let mut response = match refusal(gateway, &request) {
+        Some(refusal) => refusal,
+        None => panics::caught(endpoint(request)).await,
+    };
+    answering.end(&mut response);
+    response
+}
+
+/// The answer to who is a stranger, or can be read in two ways.
+fn refusal(gateway: &Gateway, request: &Request) -> Option<Response> {
+    match loopback::check(gateway, request) {
+        Err(problem) => Some(problem.into_response()),
+        Ok(()) => framing::refusal(request),
+    }
 }
 
 /// The same for the listener of the management, which guards nothing.
 pub(super) async fn pass_management(
     State(gateway): State<Gateway>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let answer = async |request| panics::caught(next.run(request)).await;
     let matched = matched(&request);
     let route = matched.as_ref().map(MatchedPath::as_str);
-    access_log::log(&gateway, route, request, answer).await
+    let answering = Answering::begin(&gateway, route, &mut request);
+    let mut response = panics::caught(next.run(request)).await;
+    answering.end(&mut response);
+    response
 }
 
 /// What the router has found.

@@ -100,13 +100,20 @@ fn is_loopback(authority: &str) -> bool {
     if !host.bytes().all(is_name) {
         return false;
     }
-    let host = host.to_ascii_lowercase();
-    // Browsers never ask the network for names below .localhost (RFC 6761, section 6.3).
-    host == "localhost"
-        || host.ends_with(".localhost")
+    is_localhost(host)
         || host
             .parse::<Ipv4Addr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+/// Browsers never ask the network for names below .localhost (RFC 6761, section 6.3).
+fn is_localhost(host: &str) -> bool {
+    const NAME: &str = "localhost";
+    let above = host.len().checked_sub(NAME.len());
+    let parts = above.and_then(|above| host.split_at_checked(above));
+    parts.is_some_and(|(above, name)| {
+        (above.is_empty() || above.ends_with('.')) && name.eq_ignore_ascii_case(NAME)
+    })
 }
 
 #[cfg(test)]
@@ -119,6 +126,7 @@ mod tests {
             "localhost",
             "LocalHost:8080",
             "app.localhost",
+            "a.b.LOCALHOST:1",
             "127.0.0.1",
             "127.8.9.10:80",
             "[::1]",
@@ -131,6 +139,8 @@ mod tests {
             "",
             "example.com",
             "localhost.example.com",
+            "notlocalhost",
+            "ocalhost",
             "127.0.0.1.example.com",
             "127.1",
             "10.0.0.1",

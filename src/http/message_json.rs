@@ -15,7 +15,7 @@ use crate::store::{Record, Settlement};
 #[schema(as = Message)]
 pub(super) struct MessageJson<'a> {
     /// The message's one id, for ever.
-    #[serde(serialize_with = "told")]
+    #[serde(serialize_with = "id")]
     #[schema(value_type = String, format = "uuid")]
     pub(super) id: MessageId,
     /// Where the message stands. Only `pending` changes by itself.
@@ -76,7 +76,7 @@ pub(super) struct MessageJson<'a> {
 #[schema(as = MessageMinimal)]
 pub(super) struct MinimalJson {
     /// The message's one id.
-    #[serde(serialize_with = "told")]
+    #[serde(serialize_with = "id")]
     #[schema(value_type = String, format = "uuid")]
     id: MessageId,
     /// Where the message stands.
@@ -203,6 +203,10 @@ impl<'a> ReasonJson<'a> {
 
 fn own_or_id(own: Option<&str>, id: MessageId) -> Cow<'_, str> {
     own.map_or_else(|| Cow::Owned(id.to_string()), Cow::Borrowed)
+}
+
+fn id<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(id.text().as_str())
 }
 
 fn told<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

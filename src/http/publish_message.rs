@@ -1,6 +1,6 @@
 //! `POST /v1/messages`: takes one message over.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -31,11 +31,12 @@ pub(super) const PUBLISH_MESSAGE: &str = "/v1/messages";
 )]
 pub(super) async fn publish_message(
     State(gateway): State<Gateway>,
-    access: Access,
-    _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
+    // Extractors that axum calls would copy the request once for each of them.
+    let (mut head, body) = request.into_parts();
+    let access = Access::from_request_parts(&mut head, &gateway).await?;
+    let NoQuery = NoQuery::from_request_parts(&mut head, &gateway).await?;
     media_type::require_json(&head.headers)?;
     let mut body = body::read(body, &gateway).await?;
     let mut faults = header_faults(&head.headers);

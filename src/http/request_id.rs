@@ -27,10 +27,11 @@ fn is_proper(id: &[u8]) -> bool {
 }
 
 fn fresh() -> HeaderValue {
-    let id = format!("{:016x}{:016x}", chance::bits(), chance::bits());
+    let bits = u128::from(chance::bits()) << 64 | u128::from(chance::bits());
+    let mut id = [0; uuid::fmt::Simple::LENGTH];
+    let id = uuid::fmt::Simple::from_uuid(uuid::Uuid::from_u128(bits)).encode_lower(&mut id);
     // Digits and letters are always a header value.
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(id))
-        .unwrap_or_else(|_| HeaderValue::from_static("none"))
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

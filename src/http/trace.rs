@@ -19,14 +19,13 @@ pub(super) fn begin(route: Option<&str>, request: &mut Request) -> Option<Reques
     let span = observe::begin_request(method, route, || of(headers))?;
     if let Some(context) = span.context() {
         let headers = request.headers_mut();
-        replace(headers, TRACEPARENT, Some(context.parent()));
-        replace(headers, TRACESTATE, context.state());
+        replace(headers, PARENT, Some(context.parent()));
+        replace(headers, STATE, context.state());
     }
     Some(span)
 }
 
-fn replace(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
-    let name = HeaderName::from_static(name);
+fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     headers.remove(&name);
     // What a context holds is always a header value.
     if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
@@ -34,13 +33,16 @@ fn replace(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
     }
 }
 
+const PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
+const STATE: HeaderName = HeaderName::from_static(TRACESTATE);
+
 /// The context that the headers say. Several `traceparent`s say none.
 pub(super) fn of(headers: &HeaderMap) -> Option<TraceContext> {
-    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let mut parents = headers.get_all(PARENT).iter();
     let (Some(parent), None) = (parents.next(), parents.next()) else {
         return None;
     };
-    let states = headers.get_all(TRACESTATE).iter();
+    let states = headers.get_all(STATE).iter();
     let states = states.filter_map(|state| state.to_str().ok());
     TraceContext::of(parent.to_str().ok()?, states)
 }

@@ -11,7 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::{Ended, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, STOPPING_STALL_MAX, Shared, Stream, seconds};
+use super::joined::Joined;
+use super::{Ended, HEAD_BYTES_MAX, STOPPING_STALL_MAX, Shared, Stream, seconds};
 use crate::http::crowd::Seat;
 use crate::http::endpoints::Endpoints;
 use crate::http::head_time::HeadTimer;
@@ -66,7 +67,7 @@ async fn answer(
         idle: seconds(settings.idle_seconds_max),
     };
     let head = timer.head;
-    let stream = unparsed::Watched::new(stream, Arc::clone(&seat.phase));
+    let stream = Joined::new(unparsed::Watched::new(stream, Arc::clone(&seat.phase)));
     let service = service_fn(async |request: Request<Incoming>| {
         seat.phase.serve();
         Ok::<_, Infallible>(endpoints.answer(request.map(Body::new)).await)
@@ -75,7 +76,6 @@ async fn answer(
         .timer(timer)
         .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEAD_FIELDS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let stall = seconds(settings.write_stall_seconds_max);
