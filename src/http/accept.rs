@@ -110,9 +110,7 @@ pub(super) async fn accepted(
 ) -> Response {
     let Some(wait) = preferences.wait() else {
         if preferences.body == Some(AnswerBody::Minimal) {
-            let mut response = answer::accepted_as(StatusCode::ACCEPTED, message.id, preferences);
-            tell_place(&mut response, message.id);
-            return response;
+            return answer_pending(message.id, preferences);
         }
         return answer_with(&MessageJson::of_accepted(&message), preferences);
     };
@@ -136,6 +134,13 @@ pub(super) fn answer_with(told: &MessageJson<'_>, preferences: Preferences) -> R
     };
     let mut response = answer::message(status, told, preferences);
     tell_place(&mut response, told.id);
+    response
+}
+
+/// The answer for a message that was accepted, with nothing but its id.
+pub(super) fn answer_pending(id: MessageId, preferences: Preferences) -> Response {
+    let mut response = answer::accepted_as(StatusCode::ACCEPTED, id, preferences);
+    tell_place(&mut response, id);
     response
 }
 

@@ -50,10 +50,9 @@ impl<'a> Answering<'a> {
 
     /// Counts, traces and logs the answer, and gives it the id of its request.
     pub(super) fn end(mut self, response: &mut Response) {
-        let (status, code) = (response.status(), response.extensions().get::<Code>());
-        let code = code.copied();
-        let requests = self.gateway.requests();
-        requests.answered(&self.method, self.route, status, code);
+        let status = response.status();
+        let code = response.extensions().get::<Code>().copied();
+        (self.gateway.requests()).answered(&self.method, self.route, status, code);
         if let Some(span) = self.span.take() {
             let id = self.id.to_str().unwrap_or_default();
             span.end(status.as_u16(), code.map(Code::as_str), id);

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::message_json::MessageJson;
 use super::prefer::Preferences;
 use super::problem::{Code, Problem};
 use super::state::{Gateway, Parts};
-use super::{accept, acting, answer, wait};
+use super::{accept, acting, wait};
 use crate::clock;
 use crate::domain::access::Access;
 use crate::domain::{MessageId, Status, WallTime};
@@ -100,9 +100,7 @@ async fn repeated(
             accept::answer_with(&MessageJson::of_record(&record, &progress), preferences)
         }
         Err(problem) if problem.code == Code::StoreUnavailable => {
-            let mut response = answer::accepted_as(StatusCode::ACCEPTED, id, preferences);
-            accept::tell_place(&mut response, id);
-            response
+            accept::answer_pending(id, preferences)
         }
         Err(_) => return Err(expired(id)),
     };

@@ -8,6 +8,9 @@ use crate::domain::trace::{TRACEPARENT, TRACESTATE};
 use crate::observe::{self, RequestSpan};
 use crate::relay::Keyed;
 
+const PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
+const STATE: HeaderName = HeaderName::from_static(TRACESTATE);
+
 /// What is asked again and again by machines says nothing of any message.
 const TRACED: &str = "/v1/";
 
@@ -32,9 +35,6 @@ fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
         headers.insert(name, value);
     }
 }
-
-const PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
-const STATE: HeaderName = HeaderName::from_static(TRACESTATE);
 
 /// The context that the headers say. Several `traceparent`s say none.
 pub(super) fn of(headers: &HeaderMap) -> Option<TraceContext> {

@@ -70,6 +70,18 @@ async fn what_is_no_request_is_told_as_a_problem() {
     assert_eq!(statuses(&taken), [202], "{taken:?}");
 }
 
+/// The limit that the problem names is hyper's own.
+#[tokio::test]
+async fn a_head_has_at_most_100_fields() {
+    let target = Target::start(&[]).await;
+    for (more, status) in [(98, 200), (99, 431)] {
+        let fields = "X: a\r\n".repeat(more);
+        let request = format!("{GET}Connection: close\r\n{fields}\r\n");
+        let answers = exchange_open(target.address, request.as_bytes()).await;
+        assert_eq!(statuses(&answers), [status], "{more} and two");
+    }
+}
+
 #[tokio::test]
 async fn hosts_that_are_not_one_are_refused() {
     let target = Target::start(&[("AMQPOST_ALLOW_ANONYMOUS", "true")]).await;
