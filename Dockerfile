@@ -14,6 +14,7 @@ WORKDIR /build
 # an empty program.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
+COPY log_vfs log_vfs
 COPY tests/faulty_vfs tests/faulty_vfs
 RUN mkdir -p src benches/hot_path \
     && echo 'fn main() {}' >src/main.rs \

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use amqpost::config::{Config, StoreCommand, StoreUrl};
-use amqpost::domain::RowId;
-use amqpost::store::Pending;
+use amqpost::domain::{Caller, RowId};
 use amqpost::store::sqlite::operate;
+use amqpost::store::{Pending, Record};
 
 use crate::Failure;
 
@@ -90,37 +90,39 @@ fn list(path: &Path, limit: usize) -> Result<(), Failure> {
     let next = next(path, limit)?;
     let scheduled = operate::list_scheduled(path, limit - next.len())?;
     let mut out = std::io::stdout().lock();
-    for Pending {
-        message,
-        duplicate_possible,
-        ..
-    } in next
-    {
-        let draft = &message.draft;
-        writeln!(
-            out,
-            "{}  {}  {:?}  {:?}  {} bytes{}",
-            message.id,
-            message.accepted_at,
-            draft.exchange,
-            draft.routing_key,
-            draft.payload.len(),
-            if duplicate_possible {
-                "  duplicate possible"
-            } else {
-                ""
-            }
-        )?;
+    for one in next {
+        let doubt = if one.duplicate_possible {
+            "  duplicate possible"
+        } else {
+            ""
+        };
+        let record = Record::of(&one.message, None);
+        writeln!(out, "{}{doubt}", line(&record))?;
     }
     for record in scheduled {
         let due = record.deliver_at.unwrap_or(record.accepted_at);
-        writeln!(
-            out,
-            "{}  {}  {:?}  {:?}  {} bytes  due {due}",
-            record.id, record.accepted_at, record.exchange, record.routing_key, record.size_bytes,
-        )?;
+        writeln!(out, "{}  due {due}", line(&record))?;
     }
     Ok(())
+}
+
+fn line(record: &Record) -> String {
+    let Record {
+        id,
+        caller,
+        accepted_at,
+        exchange,
+        routing_key,
+        size_bytes,
+        ..
+    } = record;
+    let mut line =
+        format!("{id}  {accepted_at}  {exchange:?}  {routing_key:?}  {size_bytes} bytes");
+    if *caller != Caller::default() {
+        line += "  of ";
+        line += caller.as_str();
+    }
+    line
 }
 
 /// The first messages of all partitions, each of which is in the order of turns.

@@ -118,6 +118,7 @@ const ONLY_IN: &[Outside] = &[
     outside("tower", &["http", "app"]),
     outside("tower_http", &["http", "app"]),
     outside("rusqlite", &["store"]),
+    outside("log_vfs", &["store"]),
     outside("prometheus", &["metrics"]),
     outside("x509_parser", &["tls"]),
     outside("SystemTime::now", &["clock.rs"]),

@@ -1,7 +1,7 @@
 //! The relay as a whole: what is told when, and what is lost never.
 
 mod batches;
-mod bench;
+pub(super) mod bench;
 mod budget;
 mod commits;
 mod gate;
@@ -13,6 +13,7 @@ mod stopping;
 mod withdrawals;
 
 /// Callers without names, who may publish anything.
-fn anybody() -> tokio::sync::watch::Receiver<std::sync::Arc<crate::domain::access::Callers>> {
+pub(super) fn anybody()
+-> tokio::sync::watch::Receiver<std::sync::Arc<crate::domain::access::Callers>> {
     tokio::sync::watch::Sender::default().subscribe()
 }

@@ -131,8 +131,11 @@ impl Journal {
             accepted,
             sender,
         });
+        let wakes = queue.has_enough();
         drop(queue);
-        self.work.notify_one();
+        if wakes {
+            self.work.notify_one();
+        }
         Ok((message, committed))
     }
 
@@ -177,8 +180,11 @@ impl Journal {
                 queued_at,
                 accepted,
             });
+            let wakes = queue.has_enough();
             drop(queue);
-            self.work.notify_one();
+            if wakes {
+                self.work.notify_one();
+            }
         }
         (admitted, committed)
     }

@@ -346,4 +346,4 @@ fn fitting(queue: &Queue) -> (usize, usize) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -74,7 +74,7 @@ impl Audience for Listener {
 }
 
 /// An audience that waits for nothing.
-pub(super) struct Nobody;
+pub(in crate::relay) struct Nobody;
 
 impl Audience for Nobody {
     fn awaits(&self, _: &mut dyn Iterator<Item = MessageId>) -> bool {
@@ -101,7 +101,7 @@ pub(super) struct Bench {
 }
 
 /// A budget that no test uses up by accident.
-pub(super) const AMPLE: Budget = Budget {
+pub(in crate::relay) const AMPLE: Budget = Budget {
     messages_max: 1_000_000,
     bytes_max: 1 << 30,
 };
@@ -127,7 +127,7 @@ pub(super) fn settings(lanes: usize, budget: Budget) -> Settings {
 }
 
 /// A message to the default exchange.
-pub(super) fn draft(key: &str) -> Draft {
+pub(in crate::relay) fn draft(key: &str) -> Draft {
     Draft {
         caller: Caller::default(),
         exchange: "".into(),

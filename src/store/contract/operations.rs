@@ -169,7 +169,11 @@ fn any_look_up() -> impl Strategy<Value = Operation> {
 
 fn any_commit() -> impl Strategy<Value = Operation> {
     let one = (any::<u8>(), 0..6000_usize, 0..CALLERS, any::<u8>());
-    let accepted = prop::collection::vec(one, 0..8);
+    // With some commits there are enough for statements of several.
+    let accepted = prop_oneof![
+        4 => prop::collection::vec(one.clone(), 0..8),
+        1 => prop::collection::vec(one, 8..20),
+    ];
     let due = prop::collection::vec((any::<Index>(), any::<u8>()), 0..6);
     let settled = prop::collection::vec((any::<Index>(), 0..8_u8), 0..8);
     let replayed = prop::collection::vec((any::<Index>(), any::<u8>()), 0..4);

@@ -41,6 +41,8 @@ pub(super) struct Due {
     pub(super) squeezed: bool,
     /// The last message found no room.
     pub(super) refused: bool,
+    /// So many bytes can be written until the budget must be looked at again.
+    pub(super) sure_bytes: u64,
     /// Something was settled before this time and must go.
     pub(super) aged_before: Option<WallTime>,
     /// Keys were used before this time and must go.
@@ -55,10 +57,18 @@ impl Due {
             now,
             squeezed: false,
             refused: false,
+            sure_bytes: 0,
             aged_before: None,
             keys_aged_before: None,
             vacuum: true,
         }
+    }
+
+    /// Takes `bytes` from what can be written without a look; `false` when that is not so much.
+    pub(super) fn is_sure_of(&mut self, bytes: u64) -> bool {
+        let left = self.sure_bytes.checked_sub(bytes);
+        self.sure_bytes = left.unwrap_or(0);
+        left.is_some()
     }
 }
 

@@ -8,8 +8,8 @@ use super::recent::Kept;
 use super::state::row_number;
 use super::writer::{SqliteStore, Work};
 use super::{bulk, find, keys, replay, schedule, settle};
-use crate::domain::{MessageId, Turn};
-use crate::store::{Accepted, Batch, StoreError};
+use crate::domain::{MessageId, Status, Turn};
+use crate::store::{Accepted, Batch, Settlement, StoreError};
 
 /// Messages that one commit forgets for those that it accepts, at most.
 const FORGOTTEN: usize = 1024;
@@ -53,6 +53,23 @@ impl SqliteStore {
 pub(super) fn content_bytes(accepted: &[Accepted]) -> u64 {
     let bytes = accepted.iter().map(|one| one.message.footprint_bytes());
     bytes.sum::<usize>() as u64
+}
+
+/// Bytes that a commit writes at most, into the log and later into the database, when its messages have so many:
+/// their content twice in each, some pages for whatever changes of another message, and what every commit
+/// writes. What moves other messages' payloads may write anything. Deliveries are not in it.
+pub(super) fn written_bytes_max(batch: &Batch<'_>, content_bytes: u64) -> u64 {
+    /// A chunk of history that is forgotten takes a quarter of it, each message on a page of its own.
+    const COMMIT: u64 = 4 << 20;
+    /// The lists of free pages that 16 MiB leave behind take most of it.
+    const CHANGE: u64 = 64 << 10;
+    let moves = |one: &Settlement| one.status != Status::Confirmed;
+    let has_moved = !(batch.due.is_empty() && batch.replayed.is_empty());
+    if has_moved || batch.settled.iter().any(moves) {
+        return u64::MAX;
+    }
+    let changes = batch.settled.len() + batch.noted.len() + batch.outbox.len();
+    COMMIT + 4 * content_bytes + CHANGE * changes as u64
 }
 
 fn accept(work: &mut Work<'_>, accepted: &[Accepted]) -> Outcome<()> {

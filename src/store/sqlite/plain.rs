@@ -11,9 +11,8 @@ use super::messages::checksum;
 use super::state::key;
 use crate::domain::Message;
 
-/// What is not named is missing: nobody pays for what it has not got. A row that is there already ends
-/// the transaction, so nothing needs to be noted for taking a part of the statement back.
-const INTO: &str = "INSERT OR FAIL INTO pending (key, random, caller, checksum, footprint_bytes,
+/// What is not named is missing: nobody pays for what it has not got.
+const INTO: &str = "INSERT INTO pending (key, random, caller, checksum, footprint_bytes,
     accepted_at, mandatory, exchange, routing_key, ordering_key, message_id, properties, payload)
     VALUES ";
 

@@ -38,6 +38,8 @@ const FREE_PAGES_MIN: u64 = 16_384;
 impl SqliteStore {
     pub(super) fn look_after(&mut self, now: WallTime) -> Result<Upkeep, StoreError> {
         let ran = self.slice(now);
+        // What was done here was not charged.
+        self.due.sure_bytes = 0;
         match ran {
             Ok(more) => Ok(Upkeep { more }),
             Err(StoreError::Full) => Ok(Upkeep { more: false }),

@@ -12,7 +12,7 @@ use super::connection::{self, used_bytes};
 use super::error::Outcome;
 use super::evict::Due;
 use super::groups::Groups;
-use super::keep::content_bytes;
+use super::keep::{content_bytes, written_bytes_max};
 use super::lock::Lock;
 use super::outbox::Outbox;
 use super::place::Places;
@@ -153,6 +153,10 @@ impl SqliteStore {
     }
 
     /// Whether new messages of so many bytes still fit into the budget.
+    ///
+    /// Not asked for each commit where much is left: the two statements and the calls of the system take
+    /// their time, and on kernels whose times of files are fine when somebody asks (Linux 6.13 and later), to ask
+    /// for the log's length makes `ext4` write its times with each sync (docs/performance.md).
     fn has_room(&mut self, bytes: u64) -> Result<bool, StoreError> {
         let pages = match self.look_at_budget() {
             Ok(pages) => pages,
@@ -160,7 +164,12 @@ impl SqliteStore {
         };
         let log = std::fs::metadata(&self.log_path).map_or(0, |metadata| metadata.len());
         let needed = pages + log + bytes + self.options.reserve_bytes;
-        self.due.refused = needed > self.options.store_bytes_max;
+        let left = self.options.store_bytes_max.checked_sub(needed);
+        self.due.refused = left.is_none();
+        if !self.due.squeezed {
+            let before_squeezed = self.squeezed_from().saturating_sub(pages + bytes);
+            self.due.sure_bytes = left.unwrap_or(0).min(before_squeezed);
+        }
         Ok(!self.due.refused)
     }
 
@@ -169,11 +178,16 @@ impl SqliteStore {
     /// not end makes it long, and to forget history would not shorten it.
     pub(super) fn look_at_budget(&mut self) -> Outcome<u64> {
         let pages = used_bytes(&self.connection)?;
-        let budget = self.options.store_bytes_max;
-        let log = 2 * connection::log_bytes_kept(&self.options);
-        let room = budget.saturating_sub(self.options.reserve_bytes + log);
-        self.due.squeezed = pages > room / 8 * 7;
+        self.due.squeezed = pages > self.squeezed_from();
+        self.due.sure_bytes = 0;
         Ok(pages)
+    }
+
+    /// Bytes of pages beyond which history makes way.
+    fn squeezed_from(&self) -> u64 {
+        let log = 2 * connection::log_bytes_kept(&self.options);
+        let kept = self.options.reserve_bytes + log;
+        self.options.store_bytes_max.saturating_sub(kept) / 8 * 7
     }
 }
 
@@ -193,7 +207,8 @@ impl WriteStore for SqliteStore {
             return Err(self.fail(StoreError::Fatal(error)));
         }
         let bytes = content_bytes(batch.accepted);
-        if !batch.accepted.is_empty() && !self.has_room(bytes)? {
+        let is_sure = self.due.is_sure_of(written_bytes_max(batch, bytes));
+        if !batch.accepted.is_empty() && !is_sure && !self.has_room(bytes)? {
             self.make_room()?;
             if !self.has_room(bytes)? {
                 return Err(StoreError::Full);
@@ -201,11 +216,15 @@ impl WriteStore for SqliteStore {
         }
         self.commits = self.commits.saturating_add(1);
         self.finish_copying_log()?;
-        match self.keep(batch) {
+        let kept = match self.keep(batch) {
             // The room is for what must be kept; what is refused without harm gets none of it.
             Err(StoreError::Full) if !batch.has_new() && self.reserve.release() => self.keep(batch),
             kept => kept,
+        };
+        if self.outbox.has_added {
+            self.due.sure_bytes = 0;
         }
+        kept
     }
 
     fn has_kept_deliveries(&self) -> bool {

@@ -20,14 +20,17 @@ use rusqlite::ffi;
 /// The name to open databases with.
 pub const NAME: &str = "faulty";
 
+/// Bytes of a piece of a write. Each counts: whatever goes wrong may do so between two of them.
+const PIECE_BYTES: c_int = 2048;
+
 /// What shall go wrong with one database, its log and other files beside it included.
 #[derive(Default)]
 pub struct Faults {
-    /// Writes until the disk is full; negative: never.
+    /// Pieces of writes until the disk is full; negative: never.
     room_left: AtomicI64,
     /// While this file exists, writes fail as on a full disk.
     full_while: Mutex<Option<PathBuf>>,
-    /// Writes until one fails with EIO, and all that follow; negative: never.
+    /// Pieces until one fails with EIO, and all that follow; negative: never.
     writes_left: AtomicI64,
     /// Likewise for syncs.
     syncs_left: AtomicI64,
@@ -70,9 +73,9 @@ impl Faults {
         self.dead.store(false, Ordering::SeqCst);
     }
 
-    /// After so many more writes the disk is full.
-    pub fn fill_disk_after(&self, writes: i64) {
-        self.room_left.store(writes, Ordering::SeqCst);
+    /// After so many more pieces the disk is full.
+    pub fn fill_disk_after(&self, pieces: i64) {
+        self.room_left.store(pieces, Ordering::SeqCst);
     }
 
     /// The disk is full for as long as there is a file at `path`.
@@ -80,9 +83,9 @@ impl Faults {
         *lock(&self.full_while) = Some(path.to_owned());
     }
 
-    /// After so many more writes, they fail with EIO.
-    pub fn fail_writes_after(&self, writes: i64) {
-        self.writes_left.store(writes, Ordering::SeqCst);
+    /// After so many more pieces, writes fail with EIO.
+    pub fn fail_writes_after(&self, pieces: i64) {
+        self.writes_left.store(pieces, Ordering::SeqCst);
     }
 
     /// After so many more syncs, they fail with EIO.
@@ -109,7 +112,7 @@ impl Faults {
         self.heal();
     }
 
-    /// Writes so far.
+    /// Whole writes so far.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
     }
@@ -260,27 +263,39 @@ unsafe extern "C" fn write(
 ) -> c_int {
     unsafe {
         let Watched { path, faults } = watched(file);
-        if let Some(faults) = faults {
-            faults.writes.fetch_add(1, Ordering::SeqCst);
+        let real = real(file);
+        let Some(write) = (*(*real).pMethods).xWrite else {
+            return ffi::SQLITE_IOERR_WRITE;
+        };
+        let Some(faults) = faults else {
+            return write(real, from, amount, at);
+        };
+        faults.writes.fetch_add(1, Ordering::SeqCst);
+        // A disk may do a part of what it is asked for.
+        let mut done = 0;
+        while done < amount {
+            let piece = PIECE_BYTES.min(amount - done);
             if faults.dead.load(Ordering::SeqCst) || Faults::is_spent(&faults.writes_left) {
                 return ffi::SQLITE_IOERR_WRITE;
             }
             if faults.is_full() {
                 return ffi::SQLITE_FULL;
             }
+            let at = at + ffi::sqlite3_int64::from(done);
             faults.remember(
                 path,
                 at.cast_unsigned(),
-                amount.unsigned_abs() as usize,
+                piece.unsigned_abs() as usize,
                 None,
             );
+            let from = from.byte_add(done.unsigned_abs() as usize);
+            let written = write(real, from, piece, at);
+            if written != ffi::SQLITE_OK {
+                return written;
+            }
+            done += piece;
         }
-        let real = real(file);
-        (*(*real).pMethods)
-            .xWrite
-            .map_or(ffi::SQLITE_IOERR_WRITE, |write| {
-                write(real, from, amount, at)
-            })
+        ffi::SQLITE_OK
     }
 }
 

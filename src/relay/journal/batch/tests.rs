@@ -22,7 +22,7 @@ fn look(now: Instant, at_ms: u64) -> Look {
     }
 }
 
-fn ended_at(number: u64, ms: u64) -> Settled {
+pub(in crate::relay::journal) fn ended_at(number: u64, ms: u64) -> Settled {
     Settled {
         settlement: Settlement {
             id: MessageId::from_parts(RowId::from_stored(number), 0),

@@ -44,6 +44,20 @@ fn a_power_cut_takes_nothing_that_was_committed() {
 }
 
 #[test]
+fn the_frames_of_a_commit_go_to_the_log_together() {
+    let mut bench = bench();
+    let all = accepted(100);
+    bench.store().commit(&accepting(&all)).expect("commit");
+    let (writes, syncs) = (bench.faults.writes(), bench.faults.syncs());
+    bench
+        .store()
+        .commit(&settling(&confirmed(&all)))
+        .expect("commit");
+    assert_eq!(bench.faults.writes() - writes, 1);
+    assert_eq!(bench.faults.syncs() - syncs, 1);
+}
+
+#[test]
 fn a_power_cut_amid_a_checkpoint_takes_nothing() {
     for writes in 0..12 {
         let mut bench = bench();

@@ -17,6 +17,7 @@ mod outcomes;
 mod replays;
 mod schedules;
 mod settling;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

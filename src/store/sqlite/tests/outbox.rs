@@ -72,6 +72,8 @@ fn an_outcome_and_what_is_to_be_told_of_it_are_one_sync_of_the_log() {
     bench.store().commit(&settling(&settled)).expect("commit");
     assert_eq!(bench.faults.syncs() - before, 1);
     assert_eq!(waiting(&bench), EACH * messages.len());
+    // How much that was is seen by the next look at the budget.
+    assert_eq!(bench.store().due.sure_bytes, 0);
 }
 
 #[test]
