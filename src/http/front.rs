@@ -35,12 +35,12 @@ pub(super) async fn passed<F: Future<Output = Response>>(
     response
 }
 
-/// The answer to who is a stranger, or can be read in two ways.
+/// The answer to what can be read in two ways, or comes from a stranger.
 fn refusal(gateway: &Gateway, request: &Request) -> Option<Response> {
-    match loopback::check(gateway, request) {
-        Err(problem) => Some(problem.into_response()),
-        Ok(()) => framing::refusal(request),
-    }
+    framing::refusal(request).or_else(|| {
+        let stranger = loopback::check(gateway, request).err()?;
+        Some(stranger.into_response())
+    })
 }
 
 /// The same for the listener of the management, which guards nothing.

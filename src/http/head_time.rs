@@ -3,6 +3,10 @@
 //! hyper knows one time for both. A short one closes idle connections under clients that are just
 //! about to use them again; a long one lets slow heads hold connections. So the timer that hyper is
 //! given rings only when bytes of a head have arrived, or when the connection has idled long enough.
+//!
+//! hyper asks for a new timer for each head and drops it when that has come, nearly always long before it
+//! would ring. So a connection keeps one timer of the runtime, which all threads have in common, and this is
+//! set anew only when it has rung too early.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,22 +16,38 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
+use parking_lot::Mutex;
 
 use super::phase::Phase;
 
 /// Measures from the moment when hyper starts to expect a head.
 #[derive(Clone)]
-pub(super) struct HeadTimer {
+pub(super) struct HeadTimer(Arc<Connection>);
+
+/// What all timers of a connection have in common.
+struct Connection {
     /// Knows whether something has arrived.
-    pub(super) phase: Arc<Phase>,
-    /// hyper's own time for the head must be this too.
-    pub(super) head: Duration,
-    pub(super) idle: Duration,
+    phase: Arc<Phase>,
+    head: Duration,
+    idle: Duration,
+    alarm: Mutex<Option<Pin<Box<tokio::time::Sleep>>>>,
+}
+
+impl HeadTimer {
+    /// For a connection in this phase that has so long for each head, and may idle for so long. hyper's own
+    /// time for the head must be `head` too.
+    pub(super) fn new(phase: Arc<Phase>, head: Duration, idle: Duration) -> Self {
+        Self(Arc::new(Connection {
+            phase,
+            head,
+            idle,
+            alarm: Mutex::default(),
+        }))
+    }
 }
 
 struct HeadSleep {
-    timer: HeadTimer,
-    tick: Pin<Box<dyn Sleep>>,
+    connection: Arc<Connection>,
     next_tick: Instant,
     idle_end: Instant,
 }
@@ -39,17 +59,34 @@ impl Timer for HeadTimer {
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let now = self.now();
-        self.phase.expect_head(now);
+        self.0.phase.expect_head(now);
         Box::pin(HeadSleep {
-            timer: self.clone(),
-            tick: TokioTimer::new().sleep_until(deadline),
+            connection: Arc::clone(&self.0),
             next_tick: deadline,
-            idle_end: now + self.idle,
+            idle_end: now + self.0.idle,
         })
     }
 
     fn now(&self) -> Instant {
         TokioTimer::new().now()
+    }
+}
+
+impl Connection {
+    /// Whether it is `at`; whoever polls is woken then, and perhaps before.
+    fn poll_until(&self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        let mut alarm = self.alarm.lock();
+        // Never set too late: what it was set for before had the same time, and had begun earlier.
+        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if alarm.deadline() >= at {
+                return Poll::Ready(());
+            }
+            // It was set for a head that has come since.
+            alarm.as_mut().reset(at);
+        }
     }
 }
 
@@ -61,13 +98,66 @@ impl Future for HeadSleep {
     /// A head that begins just after a tick has up to twice its time, which does no harm.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.tick.as_mut().poll(cx));
-            if self.timer.phase.has_arrived() || self.next_tick >= self.idle_end {
+            ready!(self.connection.poll_until(self.next_tick, cx));
+            if self.connection.phase.has_arrived() || self.next_tick >= self.idle_end {
                 return Poll::Ready(());
             }
-            let next = (self.next_tick + self.timer.head).min(self.idle_end);
-            self.next_tick = next;
-            self.tick = TokioTimer::new().sleep_until(next);
+            self.next_tick = (self.next_tick + self.connection.head).min(self.idle_end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(25);
+    const ONE: Duration = Duration::from_secs(1);
+
+    fn timer() -> HeadTimer {
+        let phase = Arc::new(Phase::new(TokioTimer::new().now()));
+        HeadTimer::new(phase, HEAD, IDLE)
+    }
+
+    /// As hyper does it when it begins to expect a head.
+    fn next_head(timer: &HeadTimer) -> Pin<Box<dyn Sleep>> {
+        timer.sleep_until(timer.now() + HEAD)
+    }
+
+    async fn rings_after(sleep: Pin<Box<dyn Sleep>>) -> Duration {
+        let clock = TokioTimer::new();
+        let began = clock.now();
+        sleep.await;
+        clock.now() - began
+    }
+
+    /// Runs `sleep` for so long, in which it must not ring.
+    async fn pass(sleep: Pin<Box<dyn Sleep>>, time: Duration) {
+        let rang = tokio::time::timeout(time, sleep).await;
+        assert!(rang.is_err(), "it rang");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_and_a_connection_may_idle_longer() {
+        let timer = timer();
+        assert_eq!(rings_after(next_head(&timer)).await, IDLE);
+        let head = next_head(&timer);
+        timer.0.phase.arrived();
+        assert_eq!(rings_after(head).await, HEAD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_head_has_its_own_time() {
+        let timer = timer();
+        for _ in 0..30 {
+            pass(next_head(&timer), ONE * 3).await;
+        }
+        pass(next_head(&timer), HEAD + ONE).await;
+        let head = next_head(&timer);
+        timer.0.phase.arrived();
+        assert_eq!(rings_after(head).await, HEAD);
+        pass(next_head(&timer), ONE).await;
+        assert_eq!(rings_after(next_head(&timer)).await, IDLE);
     }
 }

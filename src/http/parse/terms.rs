@@ -81,7 +81,10 @@ fn read_ms(faults: &mut Faults, at: &str, text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let ms = text.parse().ok().filter(|_| digits);
     if ms.is_none() {
-        faults.push(at, "must be whole milliseconds, in digits");
+        faults.push(
+            at,
+            "must be a whole number of milliseconds, 0 or more, in digits",
+        );
     }
     ms
 }

@@ -5,6 +5,9 @@ use crate::domain::WallTime;
 /// What a caller is told who has written something else.
 pub(crate) const EXPECTED: &str = "a time as RFC 3339 writes it, such as 2026-11-22T10:00:00Z";
 
+/// Of a second.
+const NANOSECONDS: i128 = 1_000_000_000;
+
 /// The first millisecond that is not before the RFC 3339 time `text`: the gateway counts milliseconds.
 /// Times before 1970 are told as its beginning. `None` is anything else, such as the other forms of
 /// ISO 8601: a time without its offset means another moment to everybody.
@@ -13,7 +16,13 @@ pub(crate) fn time(text: &str) -> Option<WallTime> {
         return None;
     }
     let time: jiff::Timestamp = text.parse().ok()?;
-    let nanoseconds = time.as_nanosecond().max(0).cast_unsigned();
+    // A leap second is none of Unix time, and is read as the second before it.
+    let leap = if text.get(17..19) == Some("60") {
+        NANOSECONDS
+    } else {
+        0
+    };
+    let nanoseconds = (time.as_nanosecond() + leap).max(0).cast_unsigned();
     let ms = nanoseconds.div_ceil(1_000_000);
     u64::try_from(ms).ok().map(WallTime::from_unix_ms)
 }
@@ -30,6 +39,12 @@ fn is_rfc3339(text: &[u8]) -> bool {
     fits(date_time, b"dddd-dd-ddTdd:dd:dd")
         && !fraction.is_empty()
         && (fits(offset, b"Z") || fits(offset, b"+dd:dd") || fits(offset, b"-dd:dd"))
+        && (offset.len() == 1 || is_of_a_day(&offset[1..]))
+}
+
+/// Whether `hh:mm` is a time of a day.
+fn is_of_a_day(text: &[u8]) -> bool {
+    text[..2] <= b"23"[..] && text[3..] <= b"59"[..]
 }
 
 fn digits(text: &[u8]) -> usize {
@@ -64,6 +79,9 @@ mod tests {
             ("2026-11-22T10:00:00-00:00", TEN),
             ("2026-11-22T10:00:00.123Z", TEN + 123),
             ("2026-11-22T10:00:00.1230001Z", TEN + 124),
+            ("2026-11-22T09:59:60Z", TEN),
+            ("2026-11-22T10:59:60.5+01:00", TEN + 500),
+            ("2026-11-23T09:59:00+23:59", TEN),
             ("1970-01-01T00:00:00Z", 0),
             ("1969-12-31T23:59:59Z", 0),
             ("0001-01-01T00:00:00Z", 0),
@@ -89,6 +107,9 @@ mod tests {
             "2026-11-22T10:00:00+0100",
             "2026-11-22T10:00:00 01:00",
             "2026-11-22T10:00:00Z[Europe/Berlin]",
+            "2026-11-22T10:00:00+24:00",
+            "2026-11-22T10:00:00-01:60",
+            "2026-11-22T10:00:61Z",
             "2026-02-30T10:00:00Z",
             "2026-11-22T25:00:00Z",
             "+002026-11-22T10:00:00Z",

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -61,12 +63,9 @@ async fn answer(
     endpoints: &Endpoints,
 ) -> Result<(), Ended> {
     let settings = &shared.settings;
-    let timer = HeadTimer {
-        phase: Arc::clone(&seat.phase),
-        head: seconds(settings.header_read_seconds_max),
-        idle: seconds(settings.idle_seconds_max),
-    };
-    let head = timer.head;
+    let head = seconds(settings.header_read_seconds_max);
+    let idle = seconds(settings.idle_seconds_max);
+    let timer = HeadTimer::new(Arc::clone(&seat.phase), head, idle);
     let stream = Joined::new(unparsed::Watched::new(stream, Arc::clone(&seat.phase)));
     let service = service_fn(async |request: Request<Incoming>| {
         seat.phase.serve();
@@ -79,15 +78,24 @@ async fn answer(
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let stall = seconds(settings.write_stall_seconds_max);
+    let told = async {
+        tokio::select! {
+            () = seat.is_wanted() => Err(Ended::GaveWay),
+            () = stalled.clone().lasts(stall) => Err(Ended::Stuck),
+            () = stopped(shared.stop.clone()) => Ok(()),
+        }
+    };
+    // To poll them takes the locks of whoever may wake them, of which one is that of all connections: so they
+    // are polled when they were woken, and not with each request.
+    let mut told = FuturesUnordered::from_iter([told]);
     tokio::select! {
         biased;
         ended = serving.as_mut() => return Ok(ended?),
-        () = seat.is_wanted() => return Err(Ended::GaveWay),
-        () = stalled.clone().lasts(stall) => return Err(Ended::Stuck),
-        () = stopped(shared.stop.clone()) => serving.as_mut().graceful_shutdown(),
+        Some(stops) = told.next() => stops?,
     }
+    serving.as_mut().graceful_shutdown();
     tokio::select! {
         ended = serving => Ok(ended?),
-        () = stalled.lasts(STOPPING_STALL_MAX) => Err(Ended::Stuck),
+        () = stalled.clone().lasts(STOPPING_STALL_MAX) => Err(Ended::Stuck),
     }
 }

@@ -168,10 +168,11 @@ async fn the_authority_must_be_this_machine_as_the_host_must() {
     let mut client = Client::connect(&served, &Builder::new()).await;
     for (authority, host, status) in [
         ("localhost:8080", None, StatusCode::OK),
-        ("[::1]", Some("127.0.0.1"), StatusCode::OK),
+        ("[::1]", Some("[::1]"), StatusCode::OK),
         ("example.com", None, StatusCode::FORBIDDEN),
-        ("example.com", Some("localhost"), StatusCode::FORBIDDEN),
-        ("localhost", Some("example.com"), StatusCode::FORBIDDEN),
+        ("example.com", Some("example.com"), StatusCode::FORBIDDEN),
+        ("example.com", Some("localhost"), StatusCode::BAD_REQUEST),
+        ("localhost", Some("example.com"), StatusCode::BAD_REQUEST),
     ] {
         let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
         let started = client.start_to(authority, Method::GET, "/healthz", &headers, "");
