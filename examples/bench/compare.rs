@@ -5,8 +5,8 @@
 //! wait, other gateways where they are installed (`peers.rs`), and a handler that only reads and answers, for
 //! what HTTP costs. Then single posts at a fixed rate, for the latencies, and the management API. Told are
 //! medians and the span of the rounds, as a table, as JSON (`--json FILE`) and as a picture (`--svg FILE`).
-//! `--quick` takes two minutes; `--only WORDS` measures the ways of that name beside the two bare publishers
-//! and the bare handler.
+//! `--quick` takes two to five minutes, with `--payload BYTES` for another size; `--only WORDS` measures the ways of that
+//! name beside the two bare publishers and the bare handler.
 
 mod bare_socket;
 mod beside;
@@ -19,6 +19,7 @@ mod peers;
 mod plot;
 pub mod reference;
 mod table;
+pub mod turns;
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Plan {
                 rounds: argument("--rounds", 3),
                 scale: 0.5,
                 kinds: vec![QueueKind::Quorum],
-                payloads: vec![256],
+                payloads: vec![argument("--payload", 256)],
                 paced_for: Duration::from_secs(3),
             };
         }

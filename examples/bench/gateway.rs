@@ -1,5 +1,6 @@
 //! The whole gateway: a process of its own, fed over HTTP.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ impl Load<'_> {
 
 /// A gateway process.
 pub struct Gateway {
+    program: PathBuf,
     child: Child,
     directory: TempDir,
     store: String,
@@ -61,9 +63,20 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the gateway that was built beside this benchmark, and waits until it accepts.
     pub async fn start(uri: &str, in_memory: bool) -> Result<Self, Failure> {
+        let beside = std::env::current_exe()?;
+        let built = (beside.parent().and_then(Path::parent)).ok_or("no folder")?;
+        Self::start_program(built.join("amqpost"), uri, in_memory).await
+    }
+
+    /// As [`Gateway::start`], any build of it.
+    pub async fn start_program(
+        program: PathBuf,
+        uri: &str,
+        in_memory: bool,
+    ) -> Result<Self, Failure> {
         // On the disk of this program, and not where a killed benchmark would leave it among the sources.
-        let program = std::env::current_exe()?;
-        let directory = tempfile::tempdir_in(program.parent().ok_or("no directory")?)?;
+        let beside = std::env::current_exe()?;
+        let directory = tempfile::tempdir_in(beside.parent().ok_or("no directory")?)?;
         let file = directory.path().join("amqpost.db");
         let store = if in_memory {
             "memory:".to_owned()
@@ -74,8 +87,9 @@ impl Gateway {
             .local_addr()?
             .port();
         let address = format!("127.0.0.1:{port}");
-        let child = launch(uri, &store, &address)?;
+        let child = launch(&program, uri, &store, &address)?;
         let gateway = Self {
+            program,
             child,
             directory,
             store,
@@ -91,7 +105,7 @@ impl Gateway {
         self.child.kill()?;
         self.child.wait()?;
         let began = Instant::now();
-        self.child = launch(uri, &self.store, &self.address)?;
+        self.child = launch(&self.program, uri, &self.store, &self.address)?;
         self.wait_ready("\"ready\"").await;
         Ok(began.elapsed())
     }
@@ -262,13 +276,8 @@ impl Drop for Gateway {
     }
 }
 
-fn launch(uri: &str, store: &str, address: &str) -> Result<Child, Failure> {
-    let beside = std::env::current_exe()?;
-    let built = beside
-        .parent()
-        .and_then(|examples| examples.parent())
-        .ok_or("no folder")?;
-    let mut command = Command::new(built.join("amqpost"));
+fn launch(program: &Path, uri: &str, store: &str, address: &str) -> Result<Child, Failure> {
+    let mut command = Command::new(program);
     command
         .arg("serve")
         .env("AMQPOST_LISTEN", address)

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example bench -- MODE [--messages N] [--rounds N] [--returned PERCENT]
 //! [--connections N] [--batch N] [--memory]`; the modes are `publisher`, `gateway`, `backlog`,
-//! `poison`, `compare`, `paced`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and `streams`.
+//! `poison`, `compare`, `paced`, `turns`, `webhooks`, `dead-webhook`, `schedules`, `far-schedules`, `replays` and
+//! `streams`.
 //!
 //! `publisher` is one lane fed from memory; `gateway` is the whole process over HTTP, single posts or
 //! batches of N (build it first: `cargo build --release`), durable unless `--memory` is said;
@@ -158,6 +159,7 @@ async fn main() -> Result<(), Failure> {
     match mode.as_str() {
         "compare" => return compare::run().await,
         "paced" => return compare::paced().await,
+        "turns" => return compare::turns::run().await,
         compare::reference::MODE => return compare::reference::serve().await,
         _ => {}
     }

@@ -120,6 +120,6 @@ pub async fn resident(report: &mut Report) -> Result<(), Failure> {
     let address = gateway.address().to_owned();
     tokio::task::spawn_blocking(move || load::send(&address, &request, 1000, 8)).await??;
     gateway.wait_ready("\"pending_messages\":100000").await;
-    report.resident_mib_100k_pending = cpu::resident_mib(&gateway.pid());
+    report.resident_mib_100k_pending = Some(cpu::resident_mib(&gateway.pid()));
     Ok(())
 }

@@ -142,9 +142,9 @@ impl Way {
     /// How many messages a round is, so that each takes a few seconds.
     pub fn messages(self, payload_bytes: usize, scale: f64) -> usize {
         let many: usize = match self {
-            Self::Socket | Self::Lapin | Self::Batch(_) => 100_000,
-            Self::Single | Self::Raw => 50_000,
-            Self::Waiting => 30_000,
+            Self::Socket | Self::Lapin | Self::Batch(_) => 200_000,
+            Self::Single | Self::Raw => 100_000,
+            Self::Waiting => 60_000,
         };
         let many = match payload_bytes {
             ..1024 => many,

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -79,17 +80,21 @@ async fn send_in_turn(
 
 /// Whether an answer has all of the length that its head tells; one that is not good is an error.
 pub fn is_whole(answer: &[u8]) -> Result<bool, Failure> {
-    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+    let Some(end) = memmem::find(answer, b"\r\n\r\n") else {
         return Ok(false);
     };
     let (head, body) = (&answer[..end], &answer[end + 4..]);
     if !head.starts_with(b"HTTP/1.1 20") {
         return Err(String::from_utf8_lossy(answer).into());
     }
-    let head = std::str::from_utf8(head)?.to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .ok_or("an answer without a length")?;
-    Ok(body.len() >= length.parse()?)
+    let length = length_told(head).ok_or("an answer without a length")?;
+    Ok(body.len() >= length)
+}
+
+fn length_told(head: &[u8]) -> Option<usize> {
+    // As hyper and as Node.js write it.
+    let names: [&[u8]; 2] = [b"\r\ncontent-length: ", b"\r\nContent-Length: "];
+    let at = (names.iter()).find_map(|name| Some(memmem::find(head, name)? + name.len()))?;
+    let line = head[at..].split(|byte| *byte == b'\r').next()?;
+    std::str::from_utf8(line).ok()?.parse().ok()
 }

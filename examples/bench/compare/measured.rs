@@ -1,5 +1,6 @@
 //! What was measured, round by round, and what is told of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -51,8 +52,8 @@ impl Cpu {
 
 /// One round of one way.
 pub struct Sample {
-    per_second: f64,
-    publisher_us: f64,
+    pub per_second: f64,
+    pub publisher_us: f64,
     broker_us: f64,
     /// Nothing where the publisher is this process itself.
     load_us: f64,
@@ -84,6 +85,34 @@ impl Sample {
             accepted,
             resident_mib,
         }
+    }
+}
+
+/// How much a measure of one build is of that of another, from rounds in turns.
+pub struct Ratio {
+    mean: f64,
+    standard_error: f64,
+}
+
+impl Ratio {
+    /// Of two rounds at least of one and of the other. The mean is the geometric one, so that it is the same the other
+    /// way round.
+    pub fn of(one: impl Iterator<Item = f64>, other: impl Iterator<Item = f64>) -> Self {
+        let logs: Vec<_> = one.zip(other).map(|(a, b)| (a / b).ln()).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a few dozen rounds")]
+        let count = logs.len() as f64;
+        let mean = logs.iter().sum::<f64>() / count;
+        let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+        Self {
+            mean: mean.exp(),
+            standard_error: mean.exp() * (squares / (count - 1.0) / count).sqrt(),
+        }
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} +- {:.3}", self.mean, self.standard_error)
     }
 }
 
@@ -168,7 +197,7 @@ pub struct Report {
     pub rows: Vec<Measured>,
     pub paced: Vec<Paced>,
     /// Resident memory of a gateway with 100 000 pending messages of 256 bytes.
-    pub resident_mib_100k_pending: f64,
+    pub resident_mib_100k_pending: Option<f64>,
     #[serde(skip)]
     samples: Vec<(String, Option<Case>, Vec<Sample>)>,
 }

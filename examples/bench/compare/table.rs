@@ -46,11 +46,13 @@ pub fn of(report: &Report) -> String {
         );
     }
     text.push_str(&paced(report));
-    let _ = writeln!(
-        text,
-        "\n{:.0} MiB resident with 100 000 pending messages of 256 bytes\n",
-        report.resident_mib_100k_pending
-    );
+    if let Some(mib) = report.resident_mib_100k_pending {
+        let _ = writeln!(
+            text,
+            "\n{mib:.0} MiB resident with 100 000 pending messages of 256 bytes"
+        );
+    }
+    text.push('\n');
     ratios(report, &mut text);
     beside(report, &mut text);
     text
