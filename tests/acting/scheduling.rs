@@ -1,22 +1,29 @@
 //! Messages that wait for their time.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::support::broker_node::shared_broker_url;
-use super::support::callers::{assert_confirmed, message};
+use super::support::callers::{self, assert_confirmed, message};
 use super::support::queues::{Arrived, Kind, Place};
-use super::{arrived, gateway, ids, ms_of, now_ms, publish_batch, rfc3339};
+use super::support::wait::{self, SOON};
+use super::{arrived, gateway, ids, ms_of, now_ms, proxy, publish_batch, rfc3339};
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 #[tokio::test]
 async fn messages_go_out_at_their_times_in_the_order_of_these_and_not_before() {
     for store in [&[][..], &[("AMQPOST_STORE_URL", "memory:")]] {
         let gateway = gateway(store).await;
         let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
+        let mut past = message(&place, "past");
+        past["deliver_at"] = json!(rfc3339(now_ms() - 10_000));
+        let past = gateway.post_with(&past, &[("prefer", "wait=10")]).await;
+        assert_confirmed(&past);
+
+        // All are accepted before the first one is due.
         let base = now_ms();
         let mut expected = Vec::new();
-        for (number, after_ms) in [1500_u64, 700, 1100, 300, 900].into_iter().enumerate() {
+        for (number, after_ms) in [3500_u64, 2700, 3100, 2300, 2900].into_iter().enumerate() {
             let mut scheduled = message(&place, &number.to_string());
             if number % 2 == 0 {
                 scheduled["deliver_at"] = json!(rfc3339(base + after_ms));
@@ -28,11 +35,6 @@ async fn messages_go_out_at_their_times_in_the_order_of_these_and_not_before() {
             assert_eq!(answer.json["status"], "pending");
             expected.push((ms_of(&answer.json["deliver_at"]), answer.id()));
         }
-        let mut past = message(&place, "past");
-        past["deliver_at"] = json!(rfc3339(base - 10_000));
-        let past = gateway.post_with(&past, &[("prefer", "wait=10")]).await;
-        assert_confirmed(&past);
-
         expected.sort();
         for (due_ms, id) in &expected {
             let last = gateway.wait_final(id).await;
@@ -50,7 +52,10 @@ async fn messages_go_out_at_their_times_in_the_order_of_these_and_not_before() {
 
 #[tokio::test]
 async fn what_is_scheduled_survives_kill_9_and_what_is_overdue_goes_at_once() {
-    let mut gateway = gateway(&[]).await;
+    // Before the kill nothing can be handed over, even if it is due by then.
+    let mut network = proxy().await;
+    network.refuse().await;
+    let mut gateway = callers::gateway(&network.amqp_url(), &[]).await;
     let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
     let base = now_ms();
     let scheduled = |number: u64, at_ms: u64| {
@@ -62,20 +67,26 @@ async fn what_is_scheduled_survives_kill_9_and_what_is_overdue_goes_at_once() {
     let later: Vec<_> = (0..300).map(|n| scheduled(n, base + 6000 - n)).collect();
     let soon = publish_batch(&gateway, &soon).await;
     let mut later = publish_batch(&gateway, &later).await;
+    let tomorrow = gateway.post(&scheduled(0, base + DAY_MS)).await.id();
     gateway.kill_9();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    wait::until("the first ones are overdue", SOON, || async {
+        (now_ms() > base + 800).then_some(())
+    })
+    .await;
+    network.accept_again().await;
     gateway.restart().await;
     for id in &soon {
         assert_confirmed(&gateway.wait_final(id).await);
     }
-    let waiting = gateway.get(&later[0]).await;
-    assert_eq!(waiting.json["status"], "pending", "{}", waiting.text);
-    assert_eq!(waiting.json["attempts"], 0, "{}", waiting.text);
     for id in &later {
         let last = gateway.wait_final(id).await;
         assert_confirmed(&last);
         assert!(ms_of(&last.json["settled_at"]) >= ms_of(&last.json["deliver_at"]));
     }
+    // Its time does not come, however slow the others were.
+    let waiting = gateway.get(&tomorrow).await;
+    assert_eq!(waiting.json["status"], "pending", "{}", waiting.text);
+    assert_eq!(waiting.json["attempts"], 0, "{}", waiting.text);
     later.reverse();
     let expected: Vec<_> = soon.into_iter().chain(later).collect();
     let arrived = place.take_all().await;
@@ -88,7 +99,7 @@ async fn too_far_ahead_is_refused_and_a_repeat_of_the_same_schedule_is_the_same_
     let gateway = gateway(&[]).await;
     let place = Place::declare(&shared_broker_url(), Kind::Quorum).await;
     let mut far = message(&place, "far");
-    far["delay_ms"] = json!(400_u64 * 24 * 3600 * 1000);
+    far["delay_ms"] = json!(400 * DAY_MS);
     let refused = gateway.post(&far).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert_eq!(refused.json["errors"][0]["pointer"], "/delay_ms");

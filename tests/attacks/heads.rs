@@ -101,6 +101,11 @@ async fn hosts_that_are_not_one_are_refused() {
     // Without keys only this machine is served, whatever form names another one.
     let target = Target::start(&[]).await;
     for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+            400,
+        ),
         (
             "GET /healthz HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n",
             403,

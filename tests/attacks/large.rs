@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::Method;
 
 use super::Target;
-use super::neighbours::beside;
+use super::neighbours::{OnlyAttack, beside};
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
@@ -15,6 +15,7 @@ const ROUNDS: usize = 2;
 
 #[tokio::test]
 async fn large_json_is_no_burden_for_the_neighbours() {
+    let only = OnlyAttack::begin().await;
     let target = Arc::new(Target::start(&[]).await);
     // As much work as there can be: an array of very many numbers, and one message with one faulty field.
     let numbers = "1,".repeat((16 << 20) / 2 - 200);
@@ -35,7 +36,7 @@ async fn large_json_is_no_burden_for_the_neighbours() {
             }
         }
     };
-    beside(&target, "large JSON", attack).await;
+    beside(&only, &target, "large JSON", attack).await;
     assert!(
         target
             .arrived()
@@ -47,6 +48,7 @@ async fn large_json_is_no_burden_for_the_neighbours() {
 
 #[tokio::test]
 async fn a_large_payload_with_a_key_is_no_burden_for_the_neighbours() {
+    let only = OnlyAttack::begin().await;
     let target = Arc::new(Target::start(&[]).await);
     let path = format!("/v1/exchanges/{}/messages", target.place.exchange);
     let keyed = [("idempotency-key", "one")];
@@ -73,5 +75,5 @@ async fn a_large_payload_with_a_key_is_no_burden_for_the_neighbours() {
             }
         }
     };
-    beside(&target, "large payloads with a key", attack).await;
+    beside(&only, &target, "large payloads with a key", attack).await;
 }

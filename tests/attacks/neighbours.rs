@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
 use super::Target;
@@ -16,9 +17,22 @@ const ALONE: usize = 200;
 const SLOWER_MAX: u32 = 10;
 const SLOWER_REST: Duration = Duration::from_millis(100);
 
+static ONE_ATTACK: Mutex<()> = Mutex::const_new(());
+
+/// What [`beside`] wants of a test: the attack of one would make the times of another longer.
+pub(crate) struct OnlyAttack(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
+
+impl OnlyAttack {
+    /// Waits until no other test has it.
+    pub(crate) async fn begin() -> Self {
+        Self(ONE_ATTACK.lock().await)
+    }
+}
+
 /// Runs `attack` while good callers publish. All of theirs is accepted, and nine of ten nearly as fast as
 /// without it. Gives what the attack gives.
 pub(crate) async fn beside<T>(
+    _only: &OnlyAttack,
     target: &Arc<Target>,
     what: &str,
     attack: impl Future<Output = T>,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::neighbours::beside;
+use super::neighbours::{OnlyAttack, beside};
 use super::raw::{answers, connect, statuses};
 use super::support::wait::{self, SOON};
 use super::{POST, Target};
@@ -57,10 +57,11 @@ async fn drip_all(target: &Target, start: &str) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn slow_heads_end_and_slow_bodies_are_a_408() {
+    let only = OnlyAttack::begin().await;
     let target = target().await;
     let before = target.descriptors();
     let head = format!("{POST}X: ");
-    let streams = beside(&target, "slow heads", drip_all(&target, &head)).await;
+    let streams = beside(&only, &target, "slow heads", drip_all(&target, &head)).await;
     for mut stream in streams {
         // There is nothing to answer yet.
         let mut answer = Vec::new();
@@ -73,7 +74,7 @@ async fn slow_heads_end_and_slow_bodies_are_a_408() {
         "Transfer-Encoding: chunked\r\n\r\n186a0\r\n",
     ] {
         let body = format!("{POST}{length}{{\"payload\":\"");
-        let streams = beside(&target, "slow bodies", drip_all(&target, &body)).await;
+        let streams = beside(&only, &target, "slow bodies", drip_all(&target, &body)).await;
         for mut stream in streams {
             stream.shutdown().await.expect("nothing more");
             let answers = answers(&mut stream).await;
@@ -98,6 +99,7 @@ async fn whoever_does_not_read_is_cut_off() {
     const ASKED: usize = 100;
     // What the test itself asks with.
     const OTHERS: usize = 4;
+    let only = OnlyAttack::begin().await;
     let target = target().await;
     let before = target.descriptors();
     let document = target.gateway.get_path("/openapi.yaml").await.text.len();
@@ -112,7 +114,7 @@ async fn whoever_does_not_read_is_cut_off() {
         target.forgets(before).await;
         streams
     };
-    let streams = beside(&target, "slow readers", attack).await;
+    let streams = beside(&only, &target, "slow readers", attack).await;
     wait::until(
         "the good callers' connections are gone too",
         SOON * 2,

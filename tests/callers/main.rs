@@ -23,6 +23,7 @@ use support::broker_node::shared_broker_url;
 use support::gateway::{Answer, Gateway};
 use support::process;
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 const ALICE: &str = "alices-key-0123456789";
 /// `printf alices-key-0123456789 | sha256sum`
@@ -30,6 +31,9 @@ const ALICES_HASH: &str = "sha256:6d6c1651432ee7fad77543199832067ab0e10fa617134e
 const BOB: &str = "bobs-key-0123456789";
 /// `printf bobs-key-0123456789 | sha256sum`
 const BOBS_HASH: &str = "sha256:282ff5df66070249a7267533c467c2b65aed773896f0c7f9c97d7b845429537a";
+
+/// Held by the test that compares times and by the one that keeps the machine busy.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// A file with the tables of callers.
 struct File {

@@ -12,7 +12,7 @@ use super::support::gateway::Gateway;
 use super::support::process;
 use super::support::queues::{Kind, Place};
 use super::support::wait::{self, SOON};
-use super::{ALICE, BOB, File, alice_and_bob, gateway, get, post, reload};
+use super::{ALICE, ALONE, BOB, File, alice_and_bob, gateway, get, post, reload};
 
 /// Clients that post one message after the other with Alice's key.
 const CLIENTS: usize = 8;
@@ -76,6 +76,7 @@ impl Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_dropped_while_callers_change() {
+    let _alone = ALONE.lock().await;
     let file = File::new(&alice_and_bob(""));
     let gateway = Arc::new(gateway(&file).await);
     let place = Place::declare(&shared_broker_url(), Kind::Classic).await;

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::support::broker_node::shared_broker_url;
 use super::support::gateway::Gateway;
 use super::support::queues::{Kind, Place};
-use super::{ALICE, File, alice_and_bob, gateway, post};
+use super::{ALICE, ALONE, File, alice_and_bob, gateway, post};
 
 /// Requests with a wrong key, a second.
 const WRONG_PER_SECOND: u64 = 1000;
@@ -89,6 +89,7 @@ async fn median(gateway: &Gateway, place: &Place) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_wrong_keys_a_second_slow_nobody_else() {
+    let _alone = ALONE.lock().await;
     let file = File::new(&alice_and_bob(""));
     let gateway = Arc::new(gateway(&file).await);
     let place = Place::declare(&shared_broker_url(), Kind::Classic).await;

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::proxy;
 use super::support::broker_node::{PrivateNode, shared_broker_url};
-use super::support::callers::{assert_all_went_out_once, broker_is_up, gateway, post_some};
+use super::support::callers::{
+    PATIENT, assert_all_went_out_once, broker_is_up, gateway, post_some,
+};
 use super::support::queues::{Kind, Place};
 use super::support::wait;
 
@@ -52,7 +54,8 @@ async fn a_lane_that_is_stalled_beyond_its_memory_blocks_no_other() {
         .find(|key| lane(key) != stalled_key.lane(2))
         .expect("some key");
     well.bind(&other).await;
-    let small = [SMALL[0], SMALL[1], ("AMQPOST_WINDOW_MESSAGES", "5")];
+    let window = ("AMQPOST_WINDOW_MESSAGES", "5");
+    let small = [SMALL[0], SMALL[1], window, PATIENT];
     let gateway = gateway(&node.url(), &small).await;
     broker_is_up(&gateway).await;
     node.suspend_queue(&stalled.queue).await;

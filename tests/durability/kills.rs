@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::support::broker_node::shared_broker_url;
@@ -22,10 +23,16 @@ use super::support::{process, wait};
 
 const CALLERS: usize = 8;
 
-/// Publishes by every way until the gateway is gone.
-async fn call(gateway: Arc<Gateway>, place: Arc<Place>, mut caller: Caller) -> (Caller, Vec<Sent>) {
+/// Publishes by every way until the gateway is gone, and tells when something was accepted.
+async fn call(
+    gateway: Arc<Gateway>,
+    place: Arc<Place>,
+    mut caller: Caller,
+    begun: Arc<Notify>,
+) -> (Caller, Vec<Sent>) {
     let mut accepted = Vec::new();
     while let Some(sent) = caller.publish(&gateway, &place).await {
+        begun.notify_one();
         accepted.extend(sent);
     }
     (caller, accepted)
@@ -48,13 +55,15 @@ async fn whatever_was_answered_with_202_survives_kill_9_at_any_moment() {
     let mut all: Vec<Sent> = Vec::new();
     let mut callers: Vec<_> = (0..CALLERS).map(Caller::new).collect();
     for round in 0..rounds {
-        let shared = Arc::new(gateway);
+        let (shared, begun) = (Arc::new(gateway), Arc::new(Notify::new()));
         let mut calling = JoinSet::new();
         for caller in callers.drain(..) {
-            calling.spawn(call(Arc::clone(&shared), Arc::clone(&place), caller));
+            let (shared, place) = (Arc::clone(&shared), Arc::clone(&place));
+            calling.spawn(call(shared, place, caller, Arc::clone(&begun)));
         }
+        wait::within("something is accepted", wait::SOON, begun.notified()).await;
         let moment = seed.rotate_left(7 * round) % 400;
-        tokio::time::sleep(Duration::from_millis(20 + moment)).await;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
         process::signal("KILL", &shared.pid().to_string());
         let before = all.len();
         for (caller, accepted) in calling.join_all().await {

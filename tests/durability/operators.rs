@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::json;
+
 use super::proxy;
 use super::support::broker_node::shared_broker_url;
 use super::support::callers::{gateway, post_some};
@@ -63,6 +65,32 @@ async fn operators_see_check_and_copy_a_store_that_is_in_use_and_one_that_is_not
         let again = store(&directory, &["backup", copy]);
         assert!(!again.status.success(), "a copy overwrites nothing");
     }
+}
+
+#[tokio::test]
+async fn operators_see_whose_a_message_is_and_when_it_is_due() {
+    let keys = ("AMQPOST_API_KEYS", "billing:billings-key-0123456789");
+    let mut network = proxy().await;
+    network.refuse().await;
+    let gateway = gateway(&network.amqp_url(), &[keys]).await;
+    let key = ("authorization", "Bearer billings-key-0123456789");
+    let now = json!({"routing_key": "now", "payload": "x"});
+    let later = json!({"routing_key": "later", "payload": "x", "delay_ms": 3_600_000});
+    let mut scheduled = None;
+    for message in [&now, &later] {
+        let answer = gateway.post_with(message, &[key]).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        scheduled = Some(answer);
+    }
+    let due = scheduled.expect("two were posted").text_at("/deliver_at");
+    let list = said(&store(&gateway.directory(), &["list"]));
+    let lines: Vec<_> = list.lines().collect();
+    let [now, later] = lines[..] else {
+        panic!("{list}");
+    };
+    assert!(now.ends_with("\"now\"  1 bytes  of billing"), "{now}");
+    let due = format!("\"later\"  1 bytes  of billing  due {due}");
+    assert!(later.ends_with(&due), "{later}");
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@
 use super::proxy;
 use super::support::broker_node::{PrivateNode, shared_broker_url};
 use super::support::callers::{
-    assert_all_went_out_once, assert_confirmed, broker_is_up, gateway, post_some,
+    PATIENT, assert_all_went_out_once, assert_confirmed, broker_is_up, gateway, post_some,
 };
 use super::support::gateway::Gateway;
 use super::support::queues::{Arrived, Kind, Place};
+use super::support::wait::{self, SOON};
 
 #[tokio::test]
 async fn what_was_accepted_while_the_broker_was_away_survives_kill_9_unflagged_and_in_order() {
@@ -41,13 +42,19 @@ async fn a_stop_leaves_what_waits_for_the_broker_stored_and_unflagged() {
 async fn what_was_in_flight_when_the_gateway_was_killed_goes_out_again_flagged() {
     let node = PrivateNode::start().await;
     let place = Place::declare(&node.url(), Kind::Classic).await;
-    let mut gateway = gateway(&node.url(), &[]).await;
+    let mut gateway = gateway(&node.url(), &[PATIENT]).await;
     broker_is_up(&gateway).await;
     node.suspend_queue(&place.queue).await;
     let ids = post_some(&gateway, &place, 5).await;
     for id in &ids {
         in_flight(&gateway, id).await;
     }
+    // What was handed over may still be in the gateway's sockets, and would be gone with it.
+    wait::until("the broker has them all", SOON, || async {
+        let unconfirmed = node.ctl(&["list_channels", "messages_unconfirmed"]).await;
+        unconfirmed.lines().any(|line| line == "5").then_some(())
+    })
+    .await;
     gateway.kill_9();
     node.resume_queue(&place.queue).await;
     gateway.restart().await;

@@ -130,7 +130,7 @@ async fn a_thousand_streams_are_told_everything_once_while_one_that_does_not_rea
     let streams = STREAMS.to_string();
     let limits = [
         ("AMQPOST_EVENT_STREAMS_MAX", &*streams),
-        ("AMQPOST_WRITE_STALL_SECONDS_MAX", "2"),
+        ("AMQPOST_WRITE_STALL_SECONDS_MAX", "8"),
     ];
     let gateway = gateway(&shared_broker_url(), &limits).await;
     let place = Place::declare(&shared_broker_url(), Kind::Classic).await;

@@ -61,7 +61,7 @@ async fn one_good_address_among_dead_and_silent_ones_is_enough() {
         node.url()
     );
     let settings = [
-        ("AMQPOST_CONNECT_TIMEOUT_SECONDS", "1"),
+        ("AMQPOST_CONNECT_TIMEOUT_SECONDS", "3"),
         ("AMQPOST_LOG_FILTER", "amqpost=debug"),
     ];
     let gateway = gateway(&urls, &settings).await;

@@ -38,6 +38,7 @@ async fn a_full_broker_is_waited_for_and_told_of() {
     let short = [("prefer", "wait=1")];
     let answer = gateway.post_with(&message(&place, "last"), &short).await;
     assert_eq!(answer.status, 202);
+    assert_eq!(answer.json["reason"]["code"], "broker_blocked");
     ids.push(answer.id());
     // Both sides go on beating: a block of many heartbeats costs no connection.
     let connections = proxy.accepted();

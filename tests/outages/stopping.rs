@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use super::support::callers::PATIENT;
 use super::support::gateway::Gateway;
 use super::support::process;
 use super::support::queues::{Arrived, Kind, Place};
@@ -25,12 +26,31 @@ async fn refuses_connections(gateway: &Gateway) -> bool {
 async fn a_stop_settles_everything_that_was_accepted() {
     let node = node().await;
     let place = Place::declare(&node.url(), Kind::Quorum).await;
-    let mut gateway = gateway(&node.url(), &[]).await;
+    let mut gateway = gateway(&node.url(), &[PATIENT]).await;
+    node.suspend_queue(&place.queue).await;
     let ids = post_some(&gateway, &place, 300).await;
-    assert!(gateway.terminate().success());
+    // What was not handed over by then stays in the store.
+    let last = format!("/v1/messages/{}", ids[299]);
+    gateway
+        .wait_for(&last, |told| told.json["attempts"] == 1)
+        .await;
+    process::signal("TERM", &gateway.pid().to_string());
+    wait::until("no connection is taken", SOON, || async {
+        refuses_connections(&gateway).await.then_some(())
+    })
+    .await;
+    node.resume_queue(&place.queue).await;
+    assert!(gateway.wait_end().success());
     let arrived = place.take_all().await;
     let order: Vec<_> = arrived.iter().filter_map(Arrived::amqpost_id).collect();
     assert_eq!(order, ids);
+    // Their ends are kept too: nothing goes out again.
+    gateway.restart().await;
+    for id in &ids {
+        let told = gateway.get(id).await;
+        assert_eq!(told.json["status"], "confirmed", "{}", told.text);
+        assert_eq!(told.json["duplicate_possible"], false, "{}", told.text);
+    }
 }
 
 #[tokio::test]

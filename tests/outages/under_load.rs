@@ -84,10 +84,17 @@ async fn an_operator_who_closes_all_connections_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_stopped_loses_nothing() {
     let mut node = node_alone().await;
+    let proxy = proxy(&node).await;
     let mut place = Place::declare(&node.url(), Kind::Quorum).await;
-    let load = Load::start(&[node.url()], &place, HEARTBEAT).await;
-    node.stop_app().await;
-    load.wait_down().await;
+    let load = Load::start(&[proxy.amqp_url()], &place, HEARTBEAT).await;
+    // A broker confirms all that it has before it closes the connections: what is on its way then is in doubt.
+    proxy.silent_after(Direction::ToServer, 0);
+    load.wait_all_pending().await;
+    let heal = async {
+        load.wait_down().await;
+        proxy.heal();
+    };
+    tokio::join!(node.stop_app(), heal);
     node.start_app().await;
     load.wait_more(500).await;
     place.reconnect().await;
@@ -99,8 +106,12 @@ async fn a_broker_that_is_stopped_loses_nothing() {
 async fn a_broker_that_is_killed_loses_nothing() {
     let mut node = node_alone().await;
     let mut place = Place::declare(&node.url(), Kind::Quorum).await;
-    node.settle_declarations().await;
     let load = Load::start(&[node.url()], &place, HEARTBEAT).await;
+    // The bindings of the load too.
+    node.settle_declarations().await;
+    // In the middle of whatever it does, and with messages that it has not read.
+    node.suspend();
+    load.wait_all_pending().await;
     node.kill_9();
     load.wait_down().await;
     node.restart().await;

@@ -62,9 +62,10 @@ async fn a_wait_that_is_too_short_ends_in_a_202() {
     let gateway = gateway(&[("AMQPOST_RETRY_PAUSE_MS_MIN", "30000")]).await;
     let full = Place::declare_nacking(&shared_broker_url()).await;
     let message = message(&full.exchange, &full.routing_key, "refused");
-    let answer = gateway.post_with(&message, &[("prefer", "wait=1")]).await;
+    // Long enough for the gateway to ask about the exchange and to be refused, and shorter than its pause.
+    let answer = gateway.post_with(&message, &[("prefer", "wait=5")]).await;
     assert_eq!(answer.status, 202);
-    assert_eq!(answer.header("preference-applied"), Some("wait=1"));
+    assert_eq!(answer.header("preference-applied"), Some("wait=5"));
     assert_eq!(answer.json["status"], "pending");
     assert_eq!(answer.json["reason"]["code"], "nacked", "{}", answer.text);
 }
@@ -78,11 +79,11 @@ async fn a_long_poll_is_woken_by_the_settlement() {
     let gateway = gateway(&settings).await;
     let full = Place::declare_nacking(&shared_broker_url()).await;
     let message = message(&full.exchange, &full.routing_key, "refused");
-    let id = gateway.post(&message).await.id();
-    assert_eq!(gateway.get(&id).await.json["status"], "pending");
+    let accepted = gateway.post(&message).await;
+    assert_eq!(accepted.json["status"], "pending", "{}", accepted.text);
 
     let asked = Instant::now();
-    let path = format!("/v1/messages/{id}");
+    let path = format!("/v1/messages/{}", accepted.id());
     let told = gateway
         .request(Method::GET, &path, &[("prefer", "wait=60")], "")
         .await;

@@ -15,7 +15,7 @@ use super::{WAIT, assert_confirmed, gateway, message};
 async fn a_nacked_message_is_tried_again_after_growing_pauses_and_then_failed() {
     let settings = [
         ("AMQPOST_RETRY_TRIES_MAX", "4"),
-        ("AMQPOST_RETRY_PAUSE_MS_MIN", "400"),
+        ("AMQPOST_RETRY_PAUSE_MS_MIN", "1000"),
         ("AMQPOST_RETRY_PAUSE_MS_MAX", "10000"),
     ];
     let gateway = gateway(&settings).await;
@@ -47,9 +47,9 @@ async fn a_nacked_message_is_tried_again_after_growing_pauses_and_then_failed() 
     };
     assert_eq!(due.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
     let gap = |from: u64, to: u64| Duration::try_from(due[&to] - due[&from]).expect("it grows");
-    // Each pause is 400 ms times a power of two, of which chance takes up to half.
-    assert!(gap(1, 2) >= Duration::from_millis(399), "{due:?}");
-    assert!(gap(2, 3) >= Duration::from_millis(799), "{due:?}");
+    // Each pause is a second times a power of two, of which chance takes up to half.
+    assert!(gap(1, 2) >= Duration::from_millis(999), "{due:?}");
+    assert!(gap(2, 3) >= Duration::from_millis(1999), "{due:?}");
 
     assert_eq!(last.json["status"], "failed", "{}", last.text);
     assert_eq!(last.json["reason"]["code"], "nacked");
@@ -92,11 +92,14 @@ async fn a_refused_message_delays_nobody_but_its_own_ordering_key() {
     let settings = [
         ("AMQPOST_LANES", "1"),
         ("AMQPOST_RETRY_TRIES_MAX", "2"),
-        ("AMQPOST_RETRY_PAUSE_MS_MIN", "3000"),
+        ("AMQPOST_RETRY_PAUSE_MS_MIN", "10000"),
     ];
     let gateway = gateway(&settings).await;
     let url = shared_broker_url();
-    let full = Place::declare_nacking(&url).await;
+    // As above, the connection is to last: over a fresh one the first would go out before its time.
+    let full = Place::declare_with_room_for(&url, 1).await;
+    let fills = message(&full.exchange, &full.routing_key, "fills it");
+    assert_confirmed(&gateway.post_with(&fills, &[WAIT]).await);
     let taking = Place::declare(&url, Kind::Classic).await;
     let mut refused = message(&full.exchange, &full.routing_key, "refused");
     refused["ordering_key"] = Value::from("account 1");

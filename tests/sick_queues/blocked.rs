@@ -2,11 +2,12 @@
 
 use super::support::scripted_peer::{PeerEvent, ScriptedPeer};
 use super::support::stack::{Stack, draft};
-use super::{STALL_AFTER, quarantined, shape};
+use super::{ALONE, STALL_AFTER, quarantined, shape};
 
 /// Kills: a clock that runs while the broker has blocked the connection.
 #[tokio::test]
 async fn while_the_broker_blocks_nobody_is_called_silent() {
+    let _alone = ALONE.lock().await;
     let peer = ScriptedPeer::listen().await;
     let stack = Stack::start(&[peer.url()], &shape());
     let mut lane = peer.accept_publisher().await;

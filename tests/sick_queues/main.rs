@@ -22,7 +22,11 @@ use std::time::{Duration, Instant};
 use amqpost::domain::{Draft, MessageId, Status};
 use amqpost::store::Settlement;
 use support::stack::{Shape, Stack};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+
+/// Held by each test: nearly all compare times with a stall, which another test would make longer.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Long enough to tell silence from a busy machine, short enough to be waited for.
 const STALL_AFTER: Duration = Duration::from_secs(1);

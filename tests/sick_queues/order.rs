@@ -8,7 +8,7 @@ use amqpost::domain::{Draft, RetrySchedule, Status};
 use super::sick_broker::{Mood, SickBroker};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
-use super::{STALL_AFTER, quarantined, shape, stop, timed};
+use super::{ALONE, STALL_AFTER, quarantined, shape, stop, timed};
 
 fn keyed(routing_key: &str, ordering_key: &str) -> Draft {
     Draft {
@@ -20,6 +20,7 @@ fn keyed(routing_key: &str, ordering_key: &str) -> Draft {
 /// Kills: a quarantine that only knows destinations.
 #[tokio::test]
 async fn an_ordering_key_waits_for_its_silent_queue_and_other_keys_pass() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
     broker.set("sick", Mood::Dead);
@@ -65,6 +66,7 @@ async fn an_ordering_key_waits_for_its_silent_queue_and_other_keys_pass() {
 /// Kills: a try that is used up by silence.
 #[tokio::test]
 async fn silence_takes_time_and_no_tries_and_a_refusal_afterwards_counts() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let mut shape = shape();
     shape.retry = RetrySchedule {

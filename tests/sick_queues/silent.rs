@@ -9,7 +9,7 @@ use amqpost::domain::ReasonCode;
 use super::sick_broker::{Mood, Seen, SickBroker};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
-use super::{GRACE, STALL_AFTER, Timed, quarantined, shape, stop, tell, timed};
+use super::{ALONE, GRACE, STALL_AFTER, Timed, quarantined, shape, stop, tell, timed};
 
 /// Some destinations, each of which has answered.
 async fn warm_up(stack: &Arc<Stack>, kind: &str, count: usize) -> Vec<String> {
@@ -107,17 +107,20 @@ async fn one_stall_and_no_more(mood: Mood) {
 
 #[tokio::test]
 async fn a_queue_that_never_answers_costs_the_others_one_stall() {
+    let _alone = ALONE.lock().await;
     one_stall_and_no_more(Mood::Dead).await;
 }
 
 #[tokio::test]
 async fn a_queue_that_blocks_everything_behind_it_costs_the_others_one_stall() {
+    let _alone = ALONE.lock().await;
     one_stall_and_no_more(Mood::Blocking).await;
 }
 
 /// Kills: one stall for each of the queues.
 #[tokio::test]
 async fn many_queues_that_die_at_once_cost_the_others_one_stall() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
     // The dead ones were heard of last, so that nothing speaks for the others.
@@ -151,6 +154,7 @@ async fn many_queues_that_die_at_once_cost_the_others_one_stall() {
 /// Kills: probes without pauses, which would leave a copy each in a queue that is only frozen.
 #[tokio::test]
 async fn a_silent_queue_is_tried_with_growing_pauses_and_by_one_message() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
     broker.set("sick", Mood::Dead);

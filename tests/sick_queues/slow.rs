@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::sick_broker::{Mood, SickBroker};
 use super::support::stack::{Stack, draft};
 use super::support::wait::{self, SOON};
-use super::{STALL_AFTER, quarantined, shape, stop, timed};
+use super::{ALONE, STALL_AFTER, quarantined, shape, stop, timed};
 
 /// Kills: a silence that is counted from the first hand-over, or over the whole row of them.
 #[tokio::test]
 async fn a_queue_that_answers_late_is_not_called_silent() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let stack = Arc::new(Stack::start(std::slice::from_ref(&broker.url), &shape()));
     broker.set("slow", Mood::Slow(STALL_AFTER * 6 / 10));
@@ -32,6 +33,7 @@ async fn a_queue_that_answers_late_is_not_called_silent() {
 /// Kills: tries that are always shorter than a slow queue takes.
 #[tokio::test]
 async fn a_slow_queue_that_was_taken_for_silent_gets_out_again() {
+    let _alone = ALONE.lock().await;
     let broker = SickBroker::start().await;
     let mut shape = shape();
     shape.stall_after = STALL_AFTER * 2;

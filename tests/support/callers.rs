@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::gateway::{Answer, Gateway};
 use super::queues::{Arrived, Place};
 
+/// A queue that is frozen is waited for, as long as a test takes.
+pub const PATIENT: (&str, &str) = ("AMQPOST_STALL_AFTER_MS", "600000");
+
 /// A gateway before the broker at `url`, with more variables.
 pub async fn gateway(url: &str, more: &[(&str, &str)]) -> Gateway {
     let mut environment = vec![("AMQPOST_BROKER_URL", url)];

@@ -114,6 +114,14 @@ impl Load {
         .await;
     }
 
+    /// Waits until as many are pending as may be, which is soon where the broker stands still.
+    pub async fn wait_all_pending(&self) {
+        wait::until("nothing more is written", SOON, || async {
+            (self.stack.relay.health().pending_messages >= PENDING_MAX).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until every lane is connected, over connections that are newer than the `before` ones.
     pub async fn wait_reconnected(&self, proxy: &TcpProxy, before: u64) {
         wait::until("the lanes are connected again", SOON * 2, || async {

@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::support::{signature, wait};
 
+/// How long a webhook may take.
+const COME_LIMIT: Duration = Duration::from_secs(30);
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
@@ -86,9 +89,18 @@ impl Receiver {
 
     /// Waits until so many requests have come, and gives them.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Got> {
-        wait::until("webhooks have come", Duration::from_secs(30), || async {
+        wait::until("webhooks have come", COME_LIMIT, || async {
             let got = self.got();
             (got.len() >= count).then_some(got)
+        })
+        .await
+    }
+
+    /// Waits until a request with this id has come, and gives the first one.
+    pub(crate) async fn wait_for_id(&self, id: &str) -> Got {
+        let what = format!("webhook {id} has come");
+        wait::until(&what, COME_LIMIT, || async {
+            self.got().into_iter().find(|one| one.id == id)
         })
         .await
     }
