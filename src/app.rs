@@ -25,7 +25,7 @@ use crate::config::{Config, Inputs, StoreUrl, TopologyFileError, read_topology};
 use crate::domain::access::Callers;
 use crate::domain::topology::Status;
 use crate::domain::{Caller, Topology};
-use crate::lifecycle::{Ended, Stop, Tasks, asked_to_stop, systemd};
+use crate::lifecycle::{Ended, Stop, StopSignals, Tasks, systemd};
 use crate::notify::webhooks::Counts;
 use crate::notify::{Events, Everybody, Waiters};
 use crate::observe;
@@ -106,6 +106,8 @@ async fn run(config: Config, inputs: Inputs) -> Result<(), AppError> {
         readers,
     } = storage::open(&config, &told, reloading.callers())?;
 
+    // Before anything begins that a stop has to end in order.
+    let mut signals = StopSignals::watch().map_err(AppError::System)?;
     let mut parts = Running::default();
     parts
         .journal
@@ -139,7 +141,8 @@ async fn run(config: Config, inputs: Inputs) -> Result<(), AppError> {
     warn_about(&config);
     systemd::ready(&format!("listening on {address}"));
 
-    if let Err(ended) = parts.until_asked_to_stop(config.shutdown_delay).await? {
+    let delay = config.shutdown_delay;
+    if let Err(ended) = parts.until_asked_to_stop(&mut signals, delay).await {
         parts.answer_the_last().await;
         export_the_last(LAST_ANSWERS).await;
         return Err(ended.into());
@@ -201,22 +204,23 @@ impl Running {
     /// not ready and serves nevertheless. Whoever asks again does not want to wait.
     async fn until_asked_to_stop(
         &mut self,
+        signals: &mut StopSignals,
         delay: Duration,
-    ) -> Result<Result<(), Ended>, AppError> {
+    ) -> Result<(), Ended> {
         let signal = tokio::select! {
-            signal = asked_to_stop() => signal.map_err(AppError::System)?,
-            ended = self.ended() => return Ok(Err(ended)),
+            signal = signals.next() => signal,
+            ended = self.ended() => return Err(ended),
         };
         tracing::info!(signal, delay_seconds = delay.as_secs(), "stopping");
         self.leaving.tell();
         systemd::stopping("settling what is in flight");
         if delay.is_zero() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(Ok(())),
-            signal = asked_to_stop() => signal.map(|_| Ok(())).map_err(AppError::System),
-            ended = self.ended() => Ok(Err(ended)),
+            () = tokio::time::sleep(delay) => Ok(()),
+            _ = signals.next() => Ok(()),
+            ended = self.ended() => Err(ended),
         }
     }
 

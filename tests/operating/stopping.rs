@@ -1,8 +1,14 @@
 //! The end of a process: announced before it begins, and a failure when a part of it has failed.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use reqwest::Method;
 use serde_json::json;
 
-use super::support::process;
+use super::support::process::{self, ProcessGroup};
+use super::support::wait::{self, SOON};
 use super::{gateway, run};
 
 #[tokio::test]
@@ -46,4 +52,46 @@ async fn a_part_that_fails_ends_the_process_with_a_failure() {
     assert_eq!(ended.code(), Some(1));
     let log = gateway.log();
     assert!(log.contains("amqpost: journal has ended: "), "{log}");
+}
+
+/// A stream that takes nothing more until it is read from, and its other end.
+fn clogged() -> (UnixStream, UnixStream) {
+    let (mut clogged, reader) = UnixStream::pair().expect("two sockets");
+    clogged.set_nonblocking(true).expect("it is ours");
+    let full = loop {
+        if let Err(error) = clogged.write(&[b'\n'; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    clogged.set_nonblocking(false).expect("it is ours");
+    reader.set_read_timeout(Some(SOON)).expect("a time limit");
+    (clogged, reader)
+}
+
+#[tokio::test]
+async fn a_stop_is_orderly_as_soon_as_the_first_request_is_answered() {
+    let mut gateway = gateway(&[]).await;
+    gateway.kill_9();
+    // It is held where it says that it listens, which is when it has begun to.
+    let (log, mut reader) = clogged();
+    let filter = "off,amqpost::app=info,amqpost::app::storage=off,amqpost::app::descriptors=off";
+    let mut command = gateway.command(&["serve"]);
+    command
+        .env("AMQPOST_LOG_FILTER", filter)
+        .stderr(OwnedFd::from(log));
+    let mut running = ProcessGroup::start(&mut command, None);
+    // Its end of the stream is with the command, and the end of the log is seen when only the gateway has it.
+    drop(command);
+    wait::until("it is ready", SOON, || async {
+        let ready = gateway.try_request(Method::GET, "/readyz", &[], "").await;
+        ready.ok().filter(|answer| answer.status == 200)
+    })
+    .await;
+    process::signal("TERM", &running.id().to_string());
+    let mut told = String::new();
+    reader.read_to_string(&mut told).expect("its log is text");
+    let ended = running.wait(SOON);
+    assert!(ended.success(), "{ended}: {}", told.trim());
+    assert!(told.contains("signal=\"SIGTERM\""), "{}", told.trim());
 }
