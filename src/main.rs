@@ -1,15 +1,17 @@
 //! The command line: reads the configuration and hands over to [`amqpost::app`].
 
+mod check_config_command;
 mod healthcheck_command;
 mod keygen_command;
 mod store_command;
 mod topology_command;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amqpost::config::{Cli, Command, Config, IdentityFiles, Inputs, LogFormat, read_topology};
+use amqpost::config::{Cli, Command, Config, Inputs, LogFormat};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -37,13 +39,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Openapi => print(&amqpost::http::openapi_yaml()?)?,
         Command::Keygen { name } => print(&keygen_command::run(&name)?)?,
         Command::CheckConfig => {
-            refuse_unknown_variables()?;
-            let config = Config::load(&cli.file, &cli.options)?;
-            if let Some(file) = &config.topology_file {
-                read_topology(file, config.brokers.vhost())?;
-            }
-            config.https.as_ref().map(IdentityFiles::read).transpose()?;
-            config.broker_client()?;
+            check_config_command::run(variables(), &cli.file, &cli.options)?;
             print("the configuration is good\n")?;
         }
         Command::Config => print(&Config::effective(&cli.file, &cli.options)?)?,
@@ -64,7 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             return runtime()?.block_on(topology_command::run(&config, &command));
         }
         Command::Serve => {
-            refuse_unknown_variables()?;
+            Config::refuse_unknown_variables(variables())?;
             let inputs = Inputs {
                 file: cli.file,
                 options: cli.options,
@@ -84,9 +80,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn refuse_unknown_variables() -> Result<(), Failure> {
-    let names = std::env::vars_os().map(|(name, _)| name);
-    Ok(Config::refuse_unknown_variables(names)?)
+fn variables() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

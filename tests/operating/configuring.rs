@@ -52,25 +52,35 @@ fn every_mistake_is_named_with_its_place_and_what_is_allowed() {
 }
 
 #[test]
-fn a_misspelt_variable_and_a_faulty_topology_are_mistakes_of_the_configuration_too() {
-    let folder = folder(&[("topology.json", "{\n\"queues\": [{}]}")]);
+fn a_misspelt_variable_and_faulty_files_are_mistakes_of_the_configuration_too() {
+    let folder = folder(&[("topology.json", "{\n\"queues\": [{}]}"), ("none.pem", "")]);
     let mut check = amqpost(&folder, &["check-config"]);
-    let (code, _, told) = run(check.env("AMQPOST_LISTENS", "127.0.0.1:80"));
-    assert_eq!(code, 1);
-    assert!(
-        told.contains("AMQPOST_LISTENS is no option; is AMQPOST_LISTEN meant?"),
-        "{told}"
-    );
-    let mut check = amqpost(
-        &folder,
-        &["check-config", "--topology-file", "topology.json"],
-    );
+    check
+        .env("AMQPOST_LISTENS", "127.0.0.1:80")
+        .env("AMQPOST_TOPOLOGY_FILE", "topology.json")
+        .env("AMQPOST_TLS_CERT_FILE", "none.pem")
+        .env("AMQPOST_TLS_KEY_FILE", "none.pem")
+        .env("AMQPOST_BROKER_URL", "amqps://rabbit")
+        .env("AMQPOST_BROKER_CA_FILE", "nowhere.pem");
     let (code, _, told) = run(&mut check);
     assert_eq!(code, 1);
-    assert!(
-        told.contains("topology.json has mistakes") && told.contains("line 2"),
-        "{told}"
-    );
+    for words in [
+        "AMQPOST_LISTENS is no option; is AMQPOST_LISTEN meant?",
+        "topology.json has mistakes:\nmissing field `name` at line 2",
+        "none.pem holds no certificate in PEM",
+        "nowhere.pem cannot be read",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // With options that are wrong, there are none that say which files are meant.
+    let (code, _, told) = run(check.env("AMQPOST_LANES", "0"));
+    assert_eq!(code, 1);
+    for words in [
+        "AMQPOST_LISTENS is no option",
+        "AMQPOST_LANES: lanes: must be",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }
 
 #[test]
