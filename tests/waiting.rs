@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::broker_node::shared_broker_url;
+use support::callers::PATIENT;
 use support::gateway::Gateway;
 use support::queues::{Kind, Place};
 use support::tcp_proxy::{Direction, TcpProxy};
@@ -232,7 +233,7 @@ async fn ten_thousand_waiters_cost_nothing_and_are_told_at_once() {
         ("AMQPOST_WAIT_SECONDS_MAX", "600".to_owned()),
         ("AMQPOST_RETRY_PAUSE_MS_MIN", "3600000".to_owned()),
         ("AMQPOST_RETRY_PAUSE_MS_MAX", "3600000".to_owned()),
-        ("AMQPOST_STALL_AFTER_MS", "600000".to_owned()),
+        (PATIENT.0, PATIENT.1.to_owned()),
         ("AMQPOST_HEARTBEAT_SECONDS", "120".to_owned()),
     ];
     let mut gateway = Gateway::start(environment).await;

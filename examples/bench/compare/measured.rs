@@ -244,3 +244,44 @@ fn row((way, case, samples): &(String, Option<Case>, Vec<Sample>)) -> Measured {
         resident_mib: resident.fold(0.0, f64::max),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(one: &[f64], other: &[f64]) -> String {
+        Ratio::of(one.iter().copied(), other.iter().copied()).to_string()
+    }
+
+    #[test]
+    fn a_ratio_is_the_geometric_mean_of_its_rounds_with_their_standard_error() {
+        assert_eq!(
+            ratio(&[200.0, 44.0, 6.0], &[100.0, 22.0, 3.0]),
+            "2.000 +- 0.000"
+        );
+        // ln 1 and ln 4 have the mean ln 2 and the standard deviation sqrt(2) ln 2.
+        assert_eq!(ratio(&[5.0, 12.0], &[5.0, 3.0]), "2.000 +- 1.386");
+        assert_eq!(ratio(&[5.0, 3.0], &[5.0, 12.0]), "0.500 +- 0.347");
+    }
+
+    #[test]
+    fn a_spread_is_the_middle_round_the_least_and_the_most() {
+        let spread = Spread::of([7.0, 1.0, 9.0, 2.0, 3.0].into_iter());
+        let all = [spread.median, spread.min, spread.max];
+        assert_eq!(all.map(f64::to_bits), [3.0, 1.0, 9.0].map(f64::to_bits));
+    }
+
+    #[test]
+    fn latencies_are_those_that_so_many_were_within() {
+        let took = (0..=1000).rev().map(Duration::from_millis).collect();
+        let latency = Latency::of(took);
+        let all = [
+            latency.p50_ms,
+            latency.p99_ms,
+            latency.p999_ms,
+            latency.max_ms,
+        ];
+        let expected = [500.0, 990.0, 999.0, 1000.0];
+        assert_eq!(all.map(f64::to_bits), expected.map(f64::to_bits));
+    }
+}
