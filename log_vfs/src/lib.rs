@@ -6,11 +6,16 @@
 //! together in memory, and go to the file when something else is wanted of it: a sync, a read, another
 //! place, its length.
 //!
-//! **Why nobody can tell.** Others learn of frames from the log's index, which SQLite changes after the
-//! log was synced or, while a transaction is open, for this connection alone; and whatever this connection
-//! reads comes from the file, to which all is written before. What is lost with the process before a sync
-//! is what may be lost with the power as well, and then nobody was told of it. A write that fails is told
-//! by the call that made it necessary, which is one of the same transaction.
+//! **Why nobody can tell.** Nothing is written to the log but by a commit, in the order in which SQLite wants it,
+//! and the commit syncs it last: to that, all is written before. Others learn of the commit's frames from the log's
+//! index, which SQLite changes after the sync. What is lost with the process before the sync is what may be
+//! lost with the power as well, and nobody was told of it. A write that fails is told by the call that made it
+//! necessary, which is one of the same commit.
+//!
+//! For that, two settings of the connection are needed. With `PRAGMA synchronous` below `FULL`, others are told
+//! of a commit before the sync. Without `PRAGMA cache_spill = OFF`, a large transaction writes to the log before
+//! its commit; when it is rolled back, what waits would be written after the write lock was given up, over the
+//! commits of others. Then, too, a transaction could go on after such a write had failed in a read.
 //!
 //! All other files are those of the VFS below, without anything between.
 
@@ -29,8 +34,8 @@ pub struct Unknown;
 
 /// The name of a VFS over the one called `under`, or over the default one.
 ///
-/// It is for connections with `PRAGMA synchronous` at `FULL` or above: below that SQLite tells others of a
-/// commit before it has synced the log.
+/// It is for connections with `PRAGMA synchronous = FULL` or above and `PRAGMA cache_spill = OFF`, which are set
+/// before anything is written, and not for databases that are opened with the URI parameter `psow=0`.
 ///
 /// # Errors
 /// [`Unknown`].
@@ -78,6 +83,9 @@ fn register(below: *mut ffi::sqlite3_vfs, name: CString) -> Result<(), Unknown> 
 struct LogFile {
     base: ffi::sqlite3_file,
     waiting: *mut Waiting,
+    /// Whether a write may wait. Where one may damage what is beside it when the power fails, SQLite writes more
+    /// behind the sync (`padToSectorBoundary` in its `wal.c`), and it is not asked for afterwards.
+    joins: bool,
 }
 
 /// With the room for [`LogFile`], what is behind it may be anything.
@@ -92,6 +100,7 @@ const OURS_BYTES: c_int = OURS as c_int;
 /// A log that is open: what waits, and the file of the VFS below.
 struct Log<'a> {
     waiting: &'a mut Waiting,
+    joins: bool,
     file: *mut ffi::sqlite3_file,
     methods: &'a ffi::sqlite3_io_methods,
 }
@@ -104,15 +113,17 @@ impl Log<'_> {
         // SAFETY: `open` has set both, and they live until `close`.
         unsafe {
             let below = below(file);
+            let ours = file.cast::<LogFile>();
             Self {
-                waiting: &mut *(*file.cast::<LogFile>()).waiting,
+                waiting: &mut *(*ours).waiting,
+                joins: (*ours).joins,
                 file: below,
                 methods: &*(*below).pMethods,
             }
         }
     }
 
-    /// Writes what waits. When that fails, it is forgotten: so is the transaction that it is of.
+    /// Writes what waits. When that fails, it is forgotten: the commit that it is of fails.
     fn write_waiting(&mut self) -> c_int {
         let Some((at, bytes)) = self.waiting.next() else {
             return ffi::SQLITE_OK;
@@ -158,27 +169,25 @@ unsafe extern "C" fn open(
         (*file).pMethods = ptr::null();
         let opened = open_below(under, name, below(file), flags, out_flags);
         if opened == ffi::SQLITE_OK {
-            let waiting = Box::new(Waiting::default());
-            (*file.cast::<LogFile>()).waiting = Box::into_raw(waiting);
+            let methods = &*(*below(file)).pMethods;
+            let known = (methods.xDeviceCharacteristics).map_or(0, |known| known(below(file)));
+            let ours = file.cast::<LogFile>();
+            (*ours).waiting = Box::into_raw(Box::default());
+            (*ours).joins = known & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0;
             (*file).pMethods = &raw const METHODS;
         }
         opened
     }
 }
 
+/// What waits is of no commit: that would have synced it.
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: it is one of ours; after this call SQLite does not use it any more.
     unsafe {
-        let mut log = Log::of(file);
-        let written = log.write_waiting();
-        let (below, methods) = (log.file, log.methods);
-        let closed = (methods.xClose).map_or(ffi::SQLITE_OK, |close| close(below));
+        let log = Log::of(file);
+        let closed = (log.methods.xClose).map_or(ffi::SQLITE_OK, |close| close(log.file));
         drop(Box::from_raw((*file.cast::<LogFile>()).waiting));
-        if written == ffi::SQLITE_OK {
-            closed
-        } else {
-            written
-        }
+        closed
     }
 }
 
@@ -205,9 +214,15 @@ unsafe extern "C" fn write(
             return written;
         }
     }
-    match log.waiting.push(at, bytes) {
-        Ok(()) => ffi::SQLITE_OK,
-        Err(_) => ffi::SQLITE_IOERR_NOMEM,
+    if log.waiting.push(at, bytes).is_err() {
+        // The commit fails, and what it has written with it.
+        log.waiting.clear();
+        return ffi::SQLITE_IOERR_NOMEM;
+    }
+    if log.joins {
+        ffi::SQLITE_OK
+    } else {
+        log.write_waiting()
     }
 }
 

@@ -73,14 +73,22 @@ impl Checkpoints {
     /// # Errors
     /// The last round failed with something other than a full disk.
     pub(super) fn ask(&self) -> Result<bool, StoreError> {
+        self.usable()?;
         let mut order = self.desk.order.lock();
-        if let Some(failed) = &order.failed {
-            return Err(failed.clone());
-        }
         let idle = !order.busy;
         order.busy = true;
         self.desk.bell.notify_one();
         Ok(idle)
+    }
+
+    /// Says whether anything may still be copied: what could not be written or synced once may be lost without
+    /// another error, and nobody may take it for copied.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::ask`].
+    pub(super) fn usable(&self) -> Result<(), StoreError> {
+        let failed = self.desk.order.lock().failed.clone();
+        failed.map_or(Ok(()), Err)
     }
 
     /// Whether a round has ended since the last call, after which little may be left to copy.

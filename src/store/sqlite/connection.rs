@@ -21,12 +21,24 @@ pub(super) const PAGE_BYTES: u32 = 4096;
 /// The log is cut back to this many bytes, or to a sixteenth of the store's budget.
 const LOG_BYTES_KEPT: u64 = 32 << 20;
 
+/// A connection for what is done before the first commit, whose transactions may be larger than memory.
+pub(super) fn preparing(path: &Path, options: &Options) -> Outcome<Connection> {
+    changing(path, options, options.vfs.as_deref())
+}
+
 /// A connection for the writer or its checkpoints.
 pub(super) fn writing(path: &Path, options: &Options) -> Outcome<Connection> {
     // A commit's frames go to the log with one call of the system instead of two for each page.
     let vfs = log_vfs::over(options.vfs.as_deref())
         .map_err(|log_vfs::Unknown| Failure::Damaged("SQLite has lost its VFS".into()))?;
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Some(&vfs))?;
+    let connection = changing(path, options, Some(&vfs))?;
+    // As this VFS asks for. What a transaction changes is bounded by what is in flight, which is in memory anyway.
+    connection.execute_batch("PRAGMA cache_spill = OFF")?;
+    Ok(connection)
+}
+
+fn changing(path: &Path, options: &Options, vfs: Option<&str>) -> Outcome<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
     let log_bytes_kept = log_bytes_kept(options);
     // Checkpoints are the business of `checkpoint.rs`. `secure_delete` off: a payload that was
     // dropped need not be overwritten. 8 MiB of cache hold the pages of what is in flight; with 32 MiB a

@@ -103,7 +103,7 @@ struct Ready {
 
 fn prepare(path: &Path, options: &Options) -> Result<Ready, OpenError> {
     let failed = |failure: Failure| failure.into_open(path);
-    let connection = connection::writing(path, options).map_err(failed)?;
+    let connection = connection::preparing(path, options).map_err(failed)?;
     check_identity(path, &connection)?;
     recover(path, &connection).map_err(failed)?;
     schema::migrate(&connection).map_err(failed)?;
@@ -120,6 +120,8 @@ fn prepare(path: &Path, options: &Options) -> Result<Ready, OpenError> {
     if state.partitions != options.partitions {
         partition::spread(&connection, &mut state, options).map_err(failed)?;
     }
+    drop(connection);
+    let connection = connection::writing(path, options).map_err(failed)?;
     begin(&connection, &mut state).map_err(failed)?;
     Ok(Ready {
         connection,

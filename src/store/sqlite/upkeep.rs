@@ -164,6 +164,7 @@ impl SqliteStore {
 
     /// Keeps the log short; see `checkpoint.rs`.
     fn copy_log(&mut self, idle: bool) -> Result<(), StoreError> {
+        self.checkpoints.usable()?;
         let frames = Frames::of_log(&self.connection)?;
         let rest = frames.rest();
         let small = self.options.store_bytes_max / u64::from(PAGE_BYTES) / 16;
@@ -203,6 +204,7 @@ impl SqliteStore {
     /// Cuts the log back to nothing if nobody reads it. Otherwise the next commit does it, but when
     /// the log is what leaves no room, there may be none.
     fn cut_log(&self) -> Result<(), StoreError> {
+        self.checkpoints.usable()?;
         let cut = connection::without_waiting(&self.connection, |connection| {
             checkpoint::copy(connection, CheckpointMode::TRUNCATE)
         });
@@ -228,9 +230,16 @@ impl SqliteStore {
     }
 
     /// Leaves the database without a log, as far as readers let it.
-    pub(super) fn finish_log(&mut self) {
+    ///
+    /// # Errors
+    /// The last round of the checkpoints failed; see [`Checkpoints::usable`].
+    ///
+    /// [`Checkpoints::usable`]: super::checkpoint::Checkpoints::usable
+    pub(super) fn finish_log(&mut self) -> Result<(), StoreError> {
         self.checkpoints.stop();
+        self.checkpoints.usable()?;
         // Everything is safe in the log already; the next opening copies it if this does not.
         let _ = checkpoint::copy(&self.connection, CheckpointMode::TRUNCATE);
+        Ok(())
     }
 }

@@ -277,8 +277,7 @@ impl WriteStore for SqliteStore {
             done => done?,
         }
         self.failed = Some(StoreError::Fatal("the store was closed".into()));
-        self.finish_log();
-        Ok(())
+        self.finish_log()
     }
 
     fn survives_restart(&self) -> bool {

@@ -57,6 +57,22 @@ fn the_frames_of_a_commit_go_to_the_log_together() {
     assert_eq!(bench.faults.syncs() - syncs, 1);
 }
 
+/// What a transaction has written that is rolled back could be found when others have written behind it.
+#[test]
+fn nothing_goes_to_the_log_before_the_commit_however_large_it_is() {
+    let mut bench = bench();
+    let writes = bench.faults.writes();
+    let large = "BEGIN IMMEDIATE; CREATE TABLE large (x);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 24)
+        INSERT INTO large SELECT zeroblob(1 << 20) FROM n";
+    let connection = &bench.store().connection;
+    connection.execute_batch(large).expect("24 MiB");
+    assert_eq!(bench.faults.writes(), writes);
+    let connection = &bench.store().connection;
+    connection.execute_batch("ROLLBACK").expect("rolled back");
+    assert_eq!(bench.faults.writes(), writes);
+}
+
 #[test]
 fn a_power_cut_amid_a_checkpoint_takes_nothing() {
     for writes in 0..12 {
