@@ -5,6 +5,7 @@
 //! caught up with the tip. A start after a crash is the same: then everything is only in the store.
 
 use super::Dispatch;
+use super::put_back::share;
 use crate::domain::Turn;
 use crate::store::Pending;
 
@@ -17,6 +18,9 @@ pub struct MemoryBudget {
     pub bytes_max: usize,
 }
 
+/// With no more than so many sixteenths of the memory in use reading begins: what waits there for others takes less
+/// ([`super::put_back`]), and keeps nobody out.
+const READ_FROM: usize = 12;
 /// Messages of one reading at most.
 pub(super) const READ_MESSAGES_MAX: usize = 4096;
 
@@ -79,6 +83,12 @@ impl Backlog {
         self.messages >= budget.messages_max || self.bytes >= budget.bytes_max
     }
 
+    /// Whether reading is worth the while.
+    fn has_room_for_more(&self, budget: MemoryBudget) -> bool {
+        let is_below = |max: usize, used| used < max && used <= share(max, READ_FROM);
+        is_below(budget.messages_max, self.messages) && is_below(budget.bytes_max, self.bytes)
+    }
+
     /// A message that was read is not wanted any more.
     fn skip(&mut self, turn: Turn) {
         self.loaded_to = Some(turn);
@@ -130,18 +140,19 @@ impl Dispatch {
     }
 
     /// What to read from the store next; to be answered with [`Dispatch::refill`] before it is asked
-    /// again. Reading begins when half of the memory is free, so that it is worth the while.
+    /// again.
     pub fn wants_reading(&mut self) -> Option<Reading> {
         let budget = self.settings.memory;
         if self.wants_back() && !self.backlog.reading {
             self.backlog.reading = true;
-            return self.read_back();
+            let asked = self.read_back();
+            if asked.is_some() {
+                return asked;
+            }
         }
         let backlog = &mut self.backlog;
         let tip = backlog.stored_to?;
-        let room =
-            backlog.messages <= budget.messages_max / 2 && backlog.bytes <= budget.bytes_max / 2;
-        if !room || backlog.reading || self.halted {
+        if !backlog.has_room_for_more(budget) || backlog.reading || self.halted {
             return None;
         }
         backlog.reading = true;
@@ -161,9 +172,7 @@ impl Dispatch {
         if backlog.reading || self.halted {
             return false;
         }
-        let main = backlog.stored_to.is_some()
-            && backlog.messages <= budget.messages_max / 2
-            && backlog.bytes <= budget.bytes_max / 2;
+        let main = backlog.stored_to.is_some() && backlog.has_room_for_more(budget);
         main || self.wants_back()
     }
 

@@ -124,12 +124,6 @@ impl Destinations {
         self.change(name, |one| one.nacked -= 1);
     }
 
-    /// Whether messages that go there wait, or will, beyond what is in flight.
-    pub(super) fn makes_wait(&self, name: Name) -> bool {
-        let one = self.all.get(&name);
-        one.is_some_and(|one| one.nacked > 0 || one.quarantine.is_some())
-    }
-
     /// It has left it for good.
     pub(super) fn leave(&mut self, names: Names) {
         for name in [Some(names.destination), names.other_key()]

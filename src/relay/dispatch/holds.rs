@@ -130,6 +130,11 @@ impl Holds {
         }
     }
 
+    /// Whether the exchange is held.
+    pub(super) fn holds_exchange(&self, exchange: &str) -> bool {
+        self.exchanges.contains_key(exchange)
+    }
+
     /// Whether somebody holds the order key.
     pub(super) fn holds_order(&self, draft: &Draft) -> bool {
         self.order(draft).is_some()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::holds::Row;
 use super::{Dispatch, Entry, KNOWN_EXCHANGES_MAX, Link, Moment, STRIKES_MAX, Way};
 use crate::broker::{LaneEvent, Outcome, Presence};
+use crate::domain::order::OrderKey;
 use crate::domain::{Caller, Draft, Event, Reason, ReasonCode, RowId, WallTime};
 use crate::observe::Traced;
 use crate::store::Settlement;
@@ -179,6 +180,7 @@ impl Dispatch {
     /// messages go out and the broker itself will say.
     pub fn answered(&mut self, exchange: &str, answer: Option<Presence>, at: Moment) {
         let waiting = self.holds.release_exchange(exchange);
+        self.put_back.stir();
         match answer {
             Some(Presence::Missing) => {
                 self.known.remove(exchange);
@@ -265,6 +267,10 @@ impl Dispatch {
             return Row::new();
         }
         let (free, first) = self.holds.let_order_go(draft, place);
+        if self.put_back.knows_who_waits() {
+            let OrderKey { exchange, key } = OrderKey::of(draft);
+            self.put_back.let_go(self.destinations.name(exchange, key));
+        }
         self.again.extend(&free);
         if let Some((place, row)) = first
             && let Some(entry) = self.entries.get(&row)

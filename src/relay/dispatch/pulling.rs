@@ -176,5 +176,8 @@ impl Dispatch {
             entry.due = None;
             self.again.insert(entry.place, row);
         }
+        if self.pauses.is_empty() {
+            self.put_back.stir();
+        }
     }
 }

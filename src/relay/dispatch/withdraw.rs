@@ -132,6 +132,9 @@ impl Dispatch {
         self.suspects.remove(&place);
         if let Some(due) = entry.due {
             self.pauses.remove(&(due, row));
+            if self.pauses.is_empty() {
+                self.put_back.stir();
+            }
         }
         self.holds.wait_no_more(&entry.message.draft, place);
         if entry.way == Way::Quarantine {

@@ -33,6 +33,58 @@ fn a_backlog_for_a_silent_destination_lets_others_pass_and_goes_out_in_order_lat
     assert_eq!(lane.pending_for("sick"), 0);
 }
 
+/// While the broker is asked about an exchange, everything that goes there waits.
+#[test]
+fn a_backlog_that_has_waited_for_word_of_its_exchange_lets_others_pass_too() {
+    let mut lane = Lane::new();
+    lane.dead = vec!["sick"];
+    lane.accept_to("asked about", "sick", None, 300);
+    for _ in 0..20 {
+        lane.pull(MESSAGES_MAX);
+        lane.ask();
+        lane.refill();
+    }
+    lane.accept("well", None, 20);
+    for _ in 0..400 {
+        lane.round();
+    }
+    assert_eq!(lane.pending_for("well"), 0, "others wait behind it");
+    assert_eq!(lane.pending_for("sick"), 300);
+    lane.dead.clear();
+    for _ in 0..1000 {
+        lane.round();
+    }
+    assert_eq!(lane.pending_for("sick"), 0);
+}
+
+/// Those of other keys are not stirred by one of theirs.
+#[test]
+fn what_was_put_back_while_its_exchange_was_asked_about_goes_on_with_the_answer() {
+    let mut lane = Lane::new();
+    let keys: Vec<_> = (0..200).map(|key| key.to_string()).collect();
+    for key in &keys {
+        lane.accept_to("asked about", key, None, 1);
+    }
+    for _ in 0..20 {
+        lane.pull(MESSAGES_MAX);
+        lane.ask();
+        lane.refill();
+    }
+    lane.accept("well", None, 20);
+    for _ in 0..20 {
+        lane.pull(MESSAGES_MAX);
+        lane.answer(8);
+        lane.commit();
+        lane.ask();
+        lane.refill();
+    }
+    assert_eq!(lane.pending_for("well"), 0, "others wait for the answer");
+    for _ in 0..200 {
+        lane.round();
+    }
+    assert_eq!(lane.stored.len(), 0);
+}
+
 #[test]
 fn what_waits_between_tries_lets_others_pass() {
     let mut lane = Lane::pausing(Duration::from_mins(1));
@@ -51,6 +103,48 @@ fn what_waits_between_tries_lets_others_pass() {
         lane.at.now += Duration::from_secs(5);
     }
     assert_eq!(lane.pending_for("full"), 0);
+}
+
+/// Nobody can be tried for it of those in memory, since they wait for another destination.
+#[test]
+fn a_destination_that_recovers_is_tried_though_all_that_wait_for_it_wait_for_another_too() {
+    let mut lane = Lane::new();
+    lane.dead = vec!["sick", "well"];
+    lane.accept("sick", Some("in order"), 1);
+    lane.accept("well", Some("in order"), 15);
+    for _ in 0..21 {
+        lane.round();
+    }
+    lane.dead = vec!["sick"];
+    lane.accept("well", None, 1);
+    for _ in 0..200 {
+        lane.round();
+    }
+    assert_eq!(lane.stored.len(), 16, "it waits");
+}
+
+/// Nobody who goes there is settled meanwhile, since those who were nacked wait for another destination.
+#[test]
+fn what_was_put_back_for_nacks_goes_on_when_no_pause_is_left() {
+    let mut lane = Lane::new();
+    lane.dead = vec!["sick"];
+    lane.accept("sick", Some("in order"), 1);
+    lane.pull(1);
+    lane.refusing = vec!["full"];
+    lane.accept("full", Some("in order"), 16);
+    lane.at.now += Duration::from_millis(950);
+    lane.pull(MESSAGES_MAX);
+    lane.answer(MESSAGES_MAX);
+    lane.accept("full", None, 1);
+    lane.pull(MESSAGES_MAX);
+    assert!(!lane.dispatch.put_back.is_empty(), "it was put back");
+    lane.refusing.clear();
+    for _ in 0..200 {
+        lane.round();
+    }
+    let keyed = |one: &crate::store::Pending| one.message.draft.ordering_key.is_some();
+    assert!(lane.stored.values().all(|(one, _)| keyed(one)), "it waits");
+    assert_eq!(lane.stored.len(), 17);
 }
 
 #[test]
@@ -110,7 +204,8 @@ const KEYS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Deed {
-    Accept(usize, Option<usize>, usize),
+    Accept(bool, usize, Option<usize>, usize),
+    Know,
     Pull(usize),
     Answer(usize),
     Commit,
@@ -131,8 +226,9 @@ enum Deed {
 
 fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
-        4 => (0..3_usize, prop::option::of(0..3_usize), 1..30_usize)
-            .prop_map(|(key, ordering_key, count)| Deed::Accept(key, ordering_key, count)),
+        4 => (any::<bool>(), 0..3_usize, prop::option::of(0..3_usize), 1..30_usize)
+            .prop_map(|(asked, key, ordering_key, count)| Deed::Accept(asked, key, ordering_key, count)),
+        2 => Just(Deed::Know),
         3 => (1..50_usize).prop_map(Deed::Pull),
         3 => (1..9_usize).prop_map(Deed::Answer),
         2 => Just(Deed::Commit),
@@ -166,9 +262,11 @@ proptest! {
         let mut lane = Lane::new();
         for deed in deeds {
             match deed {
-                Deed::Accept(key, ordering_key, count) => {
-                    lane.accept(KEYS[key], ordering_key.map(|key| KEYS[key]), count);
+                Deed::Accept(asked, key, ordering_key, count) => {
+                    let exchange = if asked { "asked about" } else { "" };
+                    lane.accept_to(exchange, KEYS[key], ordering_key.map(|key| KEYS[key]), count);
                 }
+                Deed::Know => lane.know(),
                 Deed::Pull(count) => { lane.pull(count); }
                 Deed::Answer(count) => lane.answer(count),
                 Deed::Commit => lane.commit(),
@@ -194,14 +292,21 @@ proptest! {
                 Deed::Rounds(count) => for _ in 0..count { lane.round(); },
             }
         }
-        lane.dead.clear();
         lane.refusing.clear();
+        let mut rounds = 0;
+        while lane.has_pending_that_pass() {
+            lane.round();
+            rounds += 1;
+            prop_assert!(rounds < 5000, "{:?} keep others waiting", lane.dead);
+        }
+        lane.dead.clear();
         let mut rounds = 0;
         while !lane.stored.is_empty() {
             lane.round();
             rounds += 1;
             prop_assert!(rounds < 5000, "{} are stuck", lane.stored.len());
         }
+        lane.know();
         let left = &lane.dispatch;
         prop_assert!(left.entries.is_empty() && left.fresh.is_empty() && left.holds.is_empty());
         prop_assert_eq!((left.entry_bytes, left.in_flight_bytes, left.in_flight), (0, 0, 0));

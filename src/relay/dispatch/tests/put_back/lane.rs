@@ -1,16 +1,18 @@
 //! A lane with the store behind it, which asserts the promises at every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::super::model::{draft, pending, record};
-use crate::broker::{Handover, LaneEvent, Outcome, Room};
+use crate::broker::{Handover, LaneEvent, Outcome, Presence, Room};
 use crate::clock;
 use crate::domain::order::OrderKey;
-use crate::domain::{IdMinter, Message, Reason, ReasonCode, RetrySchedule, RowId, Turn, WallTime};
+use crate::domain::{
+    Draft, IdMinter, Message, Reason, ReasonCode, RetrySchedule, RowId, Turn, WallTime,
+};
 use crate::relay::dispatch::{
     Dispatch, Ends, MemoryBudget, Moment, Reading, Settings, Settled, Why, Withdrawal,
 };
@@ -81,11 +83,22 @@ impl Lane {
     }
 
     pub(super) fn accept(&mut self, key: &str, ordering_key: Option<&str>, count: usize) {
+        self.accept_to("", key, ordering_key, count);
+    }
+
+    /// Through an exchange that is asked about.
+    pub(super) fn accept_to(
+        &mut self,
+        exchange: &str,
+        key: &str,
+        ordering_key: Option<&str>,
+        count: usize,
+    ) {
         for _ in 0..count {
             let message = Arc::new(Message {
                 id: self.minter.mint(WallTime::default(), 0),
                 accepted_at: WallTime::default(),
-                draft: draft("", key, ordering_key, 1),
+                draft: draft(exchange, key, ordering_key, 1),
             });
             self.put(pending(&message));
         }
@@ -197,6 +210,13 @@ impl Lane {
         batch.len()
     }
 
+    /// The broker is asked about exchanges; all of them are there.
+    pub(super) fn know(&mut self) {
+        for exchange in self.dispatch.take_questions() {
+            (self.dispatch).answered(&exchange, Some(Presence::There), self.at);
+        }
+    }
+
     fn outcome(&self, message: &Message) -> Option<Outcome> {
         let key = &*message.draft.routing_key;
         if self.dead.contains(&key) {
@@ -271,6 +291,7 @@ impl Lane {
     /// Everything happens that can, once.
     pub(super) fn round(&mut self) {
         self.pull(MESSAGES_MAX);
+        self.know();
         self.answer(8);
         self.commit();
         self.look();
@@ -286,4 +307,20 @@ impl Lane {
         all.filter(|(one, _)| &*one.message.draft.routing_key == key)
             .count()
     }
+
+    /// Whether messages are pending whose destination answers, and those of all others of their order key.
+    pub(super) fn has_pending_that_pass(&self) -> bool {
+        let drafts = || self.stored.values().map(|(one, _)| &one.message.draft);
+        let dead: BTreeSet<_> = drafts()
+            .filter(|draft| self.dead.contains(&&*draft.routing_key))
+            .map(key)
+            .collect();
+        drafts().any(|draft| !dead.contains(&key(draft)))
+    }
+}
+
+/// What the draft keeps its order by.
+fn key(draft: &Draft) -> (&str, &str) {
+    let OrderKey { exchange, key } = OrderKey::of(draft);
+    (exchange, key)
 }
