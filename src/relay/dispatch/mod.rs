@@ -41,7 +41,7 @@ use crate::domain::{Life, Message, Reason, RetrySchedule, RowId, Turn, WallTime}
 use crate::store::{Note, Pending};
 use backlog::Backlog;
 pub use backlog::{MemoryBudget, Reading};
-use destinations::{Destinations, Names};
+use destinations::{Destinations, Name, Names};
 pub use figures::{Figures, HandoverEnds};
 use fresh::Fresh;
 use holds::Holds;
@@ -125,6 +125,9 @@ struct Entry {
     renews: bool,
     /// It was in flight when its time was over: it is not tried again.
     expired: bool,
+    /// It became a suspect while earlier ones of this key, its own, were under way on the lane, and does not overtake
+    /// them over another connection.
+    after: Option<Name>,
 }
 
 impl Entry {
@@ -261,7 +264,8 @@ impl Dispatch {
         if self.halted {
             return None;
         }
-        let (_, row) = self.suspects.pop_first()?;
+        let (place, row) = self.first_suspect()?;
+        self.suspects.remove(&place);
         let name = self.entries.get(&row)?.names.destination;
         let patience = if self.destinations.is_quarantined(name) {
             SILENT_SUSPECT_PATIENCE
@@ -271,10 +275,20 @@ impl Dispatch {
         self.hand_over(row, Some(patience))
     }
 
-    /// Whether there are suspects.
+    /// Whether [`Dispatch::next_suspect`] would say something.
     #[must_use]
     pub fn has_suspects(&self) -> bool {
-        !self.suspects.is_empty() && !self.halted
+        !self.halted && self.first_suspect().is_some()
+    }
+
+    fn first_suspect(&self) -> Option<(u64, RowId)> {
+        let waits = |row: &RowId| {
+            let after = self.entries.get(row).and_then(|entry| entry.after);
+            after.is_some_and(|key| self.destinations.is_under_way(key))
+        };
+        let mut suspects = self.suspects.iter();
+        let (&place, &row) = suspects.find(|(_, row)| !waits(row))?;
+        Some((place, row))
     }
 
     /// Exchanges that somebody must ask the broker about; each is named once until it is answered.

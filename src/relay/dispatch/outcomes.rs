@@ -185,6 +185,11 @@ impl Dispatch {
             Some(Presence::Missing) => {
                 self.known.remove(exchange);
                 for (_, row) in waiting {
+                    if let Some(entry) = self.entries.get_mut(&row) {
+                        // Later ones of its key wait for the same answer.
+                        let key = entry.names.key;
+                        entry.after = self.destinations.is_under_way(key).then_some(key);
+                    }
                     self.suspect(row);
                 }
                 self.take_along_again();

@@ -98,6 +98,7 @@ impl Dispatch {
             strikes: 0,
             renews: false,
             expired: false,
+            after: None,
         };
         self.entries.insert(row, entry);
         place

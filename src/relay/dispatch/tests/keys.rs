@@ -53,6 +53,25 @@ fn older_lost_messages_of_a_suspects_key_go_with_it_and_newer_ones_after_it() {
     world.run_out();
 }
 
+/// It would take another connection, and nobody knows which one the broker reads first.
+#[test]
+fn a_suspect_waits_for_an_earlier_one_of_its_key_that_is_in_flight() {
+    let mut world = world();
+    world.answer("x", Some(Presence::There));
+    plain(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), [0]);
+    world.now += KNOWN;
+    plain(&mut world, "x", "a", 1);
+    plain(&mut world, "x", "b", 1);
+    assert_eq!(pull(&mut world), NONE);
+    assert_eq!(world.ask(), 1);
+    world.answer("x", Some(Presence::Missing));
+    assert_eq!(all_tried(&mut world), [2]);
+    world.report([(0, Outcome::Confirmed)]);
+    assert_eq!(all_tried(&mut world), [1]);
+    world.run_out();
+}
+
 #[test]
 fn a_suspect_whose_try_is_lost_is_tried_alone_again() {
     let mut world = world();
@@ -128,7 +147,7 @@ fn a_suspect_waits_for_an_older_message_of_its_explicit_key_that_is_nacked() {
     assert_eq!(pull(&mut world), NONE);
     world.ask();
     world.answer("x", Some(Presence::Missing));
-    assert!(world.dispatch.has_suspects());
+    assert_eq!(world.dispatch.suspects.len(), 1);
     world.report([(0, Outcome::Nacked)]);
     assert_eq!(world.try_alone(), None);
     world.run_out();
