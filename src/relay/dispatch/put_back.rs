@@ -241,6 +241,7 @@ impl Dispatch {
         let put_back = &self.put_back;
         !self.halted
             && !put_back.keys.is_empty()
+            && !self.backlog.is_full(self.settings.memory)
             && (put_back.pass.is_some() || (put_back.stirred && self.has_room_for_ready()))
     }
 

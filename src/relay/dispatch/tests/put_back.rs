@@ -105,6 +105,32 @@ fn what_waits_between_tries_lets_others_pass() {
     assert_eq!(lane.pending_for("full"), 0);
 }
 
+#[test]
+fn while_the_memory_is_full_nothing_is_read_back_in_vain() {
+    let mut lane = Lane::new();
+    lane.dead = vec!["sick"];
+    lane.accept("sick", None, 200);
+    for _ in 0..100 {
+        lane.round();
+    }
+    lane.dead.clear();
+    while lane.dispatch.quarantined() > 0 {
+        lane.at.now += Duration::from_secs(1);
+        lane.probe();
+        lane.probed();
+    }
+    while !lane.dispatch.again.is_empty() {
+        lane.pull(MESSAGES_MAX);
+        lane.answer(MESSAGES_MAX);
+    }
+    lane.accept("well", None, MESSAGES_MAX);
+    assert!(!lane.dispatch.needs_reading());
+    assert_eq!(lane.dispatch.wants_reading(), None);
+    while !lane.stored.is_empty() {
+        lane.round();
+    }
+}
+
 /// Nobody can be tried for it of those in memory, since they wait for another destination.
 #[test]
 fn a_destination_that_recovers_is_tried_though_all_that_wait_for_it_wait_for_another_too() {
