@@ -16,9 +16,10 @@ COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY log_vfs log_vfs
 COPY tests/faulty_vfs tests/faulty_vfs
-RUN mkdir -p src benches/hot_path \
+RUN mkdir -p src benches/hot_path examples/bench \
     && echo 'fn main() {}' >src/main.rs \
     && cp src/main.rs benches/hot_path/main.rs \
+    && cp src/main.rs examples/bench/main.rs \
     && cp src/main.rs tests/otlp.rs \
     && touch src/lib.rs \
     && cargo build --release --locked --bin amqpost
