@@ -153,6 +153,8 @@ impl Dispatch {
         let entry = self.entries.get_mut(&row)?;
         entry.life = entry.life.apply(Event::HandedOver).ok()?;
         entry.due = None;
+        // Those that it had to come after have gone.
+        entry.after = None;
         self.in_flight += 1;
         self.in_flight_bytes += entry.message.footprint_bytes();
         Some(Handover {

@@ -73,6 +73,30 @@ fn a_suspect_waits_for_an_earlier_one_of_its_key_that_is_in_flight() {
 }
 
 #[test]
+fn one_that_was_tried_and_is_a_suspect_again_waits_for_no_later_one() {
+    let mut world = world();
+    world.answer("x", Some(Presence::There));
+    plain(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), [0]);
+    world.now += KNOWN;
+    plain(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), NONE);
+    world.ask();
+    world.answer("x", Some(Presence::Missing));
+    world.report([(0, Outcome::Confirmed)]);
+    assert_eq!(world.try_alone(), Some(1));
+    world.tried(Outcome::Nacked);
+    world.answer("x", Some(Presence::There));
+    world.now += PAUSES[0];
+    plain(&mut world, "x", "a", 1);
+    assert_eq!(pull(&mut world), [1, 2]);
+    world.report([(1, suspect()), (2, Outcome::Unknown)]);
+    assert_eq!(world.try_alone(), Some(1));
+    world.tried(Outcome::Confirmed);
+    world.run_out();
+}
+
+#[test]
 fn a_suspect_whose_try_is_lost_is_tried_alone_again() {
     let mut world = world();
     plain(&mut world, "", "a", 2);
